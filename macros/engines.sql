@@ -1,0 +1,92 @@
+{#- What engines write differently, one dispatched macro each. Models call these and
+    never ask for the target's type. -#}
+
+{% macro type_double() -%} {{ return(adapter.dispatch("type_double")()) }} {%- endmacro %}
+{% macro default__type_double() -%} double precision {%- endmacro %}
+{% macro spark__type_double() -%} double {%- endmacro %}
+
+{#- Microseconds since 1970 of a UTC timestamp: whole numbers compare equal everywhere. -#}
+{% macro epoch_us(moment) -%}
+    {{ return(adapter.dispatch("epoch_us")(moment)) }}
+{%- endmacro %}
+{% macro default__epoch_us(moment) -%}
+    (extract(epoch from {{ moment }}) * 1000000)::bigint
+{%- endmacro %}
+{% macro duckdb__epoch_us(moment) -%} epoch_us({{ moment }}) {%- endmacro %}
+{% macro spark__epoch_us(moment) -%} unix_micros({{ moment }}) {%- endmacro %}
+
+{#- A UTC timestamp as the wall clock of a time zone, and back. -#}
+{% macro to_local(moment, time_zone) -%}
+    {{ return(adapter.dispatch("to_local")(moment, time_zone)) }}
+{%- endmacro %}
+{% macro default__to_local(moment, time_zone) -%}
+    (({{ moment }} at time zone 'UTC') at time zone {{ time_zone }})
+{%- endmacro %}
+{% macro spark__to_local(moment, time_zone) -%}
+    from_utc_timestamp({{ moment }}, {{ time_zone }})
+{%- endmacro %}
+
+{% macro to_utc(wall_clock, time_zone) -%}
+    {{ return(adapter.dispatch("to_utc")(wall_clock, time_zone)) }}
+{%- endmacro %}
+{% macro default__to_utc(wall_clock, time_zone) -%}
+    (({{ wall_clock }} at time zone {{ time_zone }}) at time zone 'UTC')
+{%- endmacro %}
+{% macro spark__to_utc(wall_clock, time_zone) -%}
+    to_utc_timestamp({{ wall_clock }}, {{ time_zone }})
+{%- endmacro %}
+
+{#- One row per day from one date to another, both included, as a select item. -#}
+{% macro unnest_days(first_date, last_date) -%}
+    {{ return(adapter.dispatch("unnest_days")(first_date, last_date)) }}
+{%- endmacro %}
+{% macro default__unnest_days(first_date, last_date) -%}
+    generate_series({{ first_date }}, {{ last_date }}, interval '1 day')
+{%- endmacro %}
+{% macro duckdb__unnest_days(first_date, last_date) -%}
+    unnest(generate_series({{ first_date }}, {{ last_date }}, interval '1 day'))
+{%- endmacro %}
+{% macro spark__unnest_days(first_date, last_date) -%}
+    explode(sequence({{ first_date }}, {{ last_date }}, interval 1 day))
+{%- endmacro %}
+
+{#- The text of one field of a JSON object; its name may be an expression. -#}
+{% macro json_field(json, field) -%}
+    {{ return(adapter.dispatch("json_field")(json, field)) }}
+{%- endmacro %}
+{% macro default__json_field(json, field) -%}
+    ({{ json }}::jsonb ->> {{ field }})
+{%- endmacro %}
+{% macro duckdb__json_field(json, field) -%}
+    json_extract_string({{ json }}, '$."' || {{ field }} || '"')
+{%- endmacro %}
+{% macro spark__json_field(json, field) -%}
+    get_json_object({{ json }}, '$[''' || {{ field }} || ''']')
+{%- endmacro %}
+
+{#- A number, or null where the text is none. -#}
+{% macro safe_double(text) -%}
+    {{ return(adapter.dispatch("safe_double")(text)) }}
+{%- endmacro %}
+{% macro default__safe_double(text) -%}
+    case
+        when {{ text }} ~ '^\s*[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?\s*$'
+            then {{ text }}::double precision
+    end
+{%- endmacro %}
+{% macro duckdb__safe_double(text) -%} try_cast({{ text }} as double) {%- endmacro %}
+{% macro spark__safe_double(text) -%} try_cast({{ text }} as double) {%- endmacro %}
+
+{#- Strings of a group joined by a line feed, in binary order. -#}
+{% macro ordered_text(expression) -%}
+    {{ return(adapter.dispatch("ordered_text")(expression)) }}
+{%- endmacro %}
+{% macro default__ordered_text(expression) -%}
+    string_agg({{ expression }}, chr(10) order by {{ expression }} collate "C")
+{%- endmacro %}
+{% macro duckdb__ordered_text(expression) -%}
+    string_agg({{ expression }}, chr(10) order by {{ expression }})
+{%- endmacro %}
+{% macro spark__ordered_text(expression) -%}
+    array_join(array_sort(collect_list({{ expression }})), chr(10))
+{%- endmacro %}

@@ -1,0 +1,51 @@
+{#- The journey map's rules as SQL predicates: rules are data, never edits of a model. -#}
+
+{#- The value of the property a rule names: a column of int_source_events, else a field of
+    its JSON properties. -#}
+{% macro event_property(event, property_name) -%}
+    case {{ property_name }}
+        {%- for column in ["channel", "lifecycle", "resource"] %}
+        when '{{ column }}' then {{ event }}.{{ column }}
+        {%- endfor %}
+        else {{ json_field(event ~ ".properties", property_name) }}
+    end
+{%- endmacro %}
+
+{#- Whether an event meets a rule's property condition. A rule without one is met. -#}
+{% macro meets_property(event, rule) -%}
+    {%- set actual = event_property(event, rule ~ ".property_name") -%}
+    {%- set expected = rule ~ ".property_value" -%}
+    case
+        when {{ rule }}.property_name is null then true
+        else coalesce(
+            case {{ rule }}.property_operator
+                when 'equals' then {{ actual }} = {{ expected }}
+                when 'not_equals' then {{ actual }} is distinct from {{ expected }}
+                when 'in'
+                    then position(
+                        '|' || {{ actual }} || '|' in '|' || {{ expected }} || '|'
+                    ) > 0
+                when 'contains' then position({{ expected }} in {{ actual }}) > 0
+                when 'starts_with' then position({{ expected }} in {{ actual }}) = 1
+                when 'gt' then {{ safe_double(actual) }} > {{ safe_double(expected) }}
+                when 'gte' then {{ safe_double(actual) }} >= {{ safe_double(expected) }}
+                when 'lt' then {{ safe_double(actual) }} < {{ safe_double(expected) }}
+                when 'lte' then {{ safe_double(actual) }} <= {{ safe_double(expected) }}
+                when 'exists' then {{ actual }} is not null
+                when 'not_exists' then {{ actual }} is null
+            end,
+            false
+        )
+    end
+{%- endmacro %}
+
+{#- The entity of an anonymous device that was not identified within the attempt gap. -#}
+{% macro anonymous_entity(anonymous_id) -%} 'anonymous:' || {{ anonymous_id }} {%- endmacro %}
+
+{#- One row of a map table as text, for a journey's hash: null and '' stay apart. -#}
+{% macro map_line(table, columns) -%}
+    '{{ table }}'
+    {%- for column in columns %}
+    || chr(31) || coalesce(({{ column }})::varchar, chr(30))
+    {%- endfor %}
+{%- endmacro %}

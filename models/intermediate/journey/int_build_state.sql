@@ -1,0 +1,19 @@
+{#- Written after the incremental facts: a run that breaks off before this point is done
+    again from the same loads.
+    depends_on: {{ ref('int_stage_visits') }} {{ ref('int_visit_touchpoints') }} -#}
+with
+
+builds as (
+    select * from {{ ref('int_journey_builds') }}
+),
+
+state as (
+    select
+        journey_id,
+        journey_hash,
+        through_load_id
+    from builds
+    where journey_hash is not null
+)
+
+select * from state

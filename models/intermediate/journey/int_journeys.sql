@@ -1,0 +1,148 @@
+with
+
+journeys as (
+    select * from {{ ref('journeys') }}
+),
+
+stages as (
+    select * from {{ ref('stages') }}
+),
+
+stage_rules as (
+    select * from {{ ref('stage_rules') }}
+),
+
+entity_links as (
+    select * from {{ ref('entity_links') }}
+),
+
+exclusions as (
+    select * from {{ ref('exclusions') }}
+),
+
+touchpoints as (
+    select * from {{ ref('touchpoints') }}
+),
+
+touchpoint_rules as (
+    select * from {{ ref('touchpoint_rules') }}
+),
+
+extents as (
+    select * from {{ ref('int_source_extents') }}
+),
+
+used_sources as (
+    select distinct
+        journey_id,
+        source
+    from stage_rules
+),
+
+-- Everything that the facts of a journey are made from, besides the rows.
+map_lines as (
+    select
+        journey_id,
+        {{ map_line('journeys', [
+            'entity', 'attempt_gap_days', 'order_mode',
+        ]) }} as map_line
+    from journeys
+    union all
+    select
+        journey_id,
+        {{ map_line('stages', [
+            'stage_id', 'stage_order', 'stage_kind', 'is_optional',
+        ]) }} as map_line
+    from stages
+    union all
+    select
+        journey_id,
+        {{ map_line('stage_rules', [
+            'stage_id', 'source', 'event_name', 'property_name',
+            'property_operator', 'property_value', 'priority',
+        ]) }} as map_line
+    from stage_rules
+    union all
+    select
+        journey_id,
+        {{ map_line('entity_links', ['source', 'entity_column']) }} as map_line
+    from entity_links
+    union all
+    select
+        journeys.journey_id,
+        {{ map_line('exclusions', [
+            'exclusions.source', 'event_name', 'property_name', 'property_operator',
+            'property_value',
+        ]) }} as map_line
+    from journeys
+    inner join exclusions
+        on coalesce(exclusions.journey_id, journeys.journey_id) = journeys.journey_id
+    union all
+    select
+        journeys.journey_id,
+        {{ map_line('touchpoints', [
+            'touchpoint_id', 'owner_team', 'owner_column',
+        ]) }} as map_line
+    from journeys
+    cross join touchpoints
+    union all
+    select
+        journeys.journey_id,
+        {{ map_line('touchpoint_rules', [
+            'touchpoint_id', 'source', 'event_name', 'property_name',
+            'property_operator', 'property_value', 'priority',
+        ]) }} as map_line
+    from journeys
+    cross join touchpoint_rules
+    union all
+    select
+        used_sources.journey_id,
+        {{ map_line('extents', [
+            'extents.source', 'extents.is_date_only',
+            "case when journeys.entity in ('customer', 'account') "
+            ~ "then extents.source_start end",
+        ]) }} as map_line
+    from used_sources
+    inner join journeys
+        on used_sources.journey_id = journeys.journey_id
+    inner join extents
+        on used_sources.source = extents.source
+),
+
+hashes as (
+    select
+        journey_id,
+        md5(
+            '{{ var("facts_version") }}' || chr(10) || {{ ordered_text('map_line') }}
+        ) as journey_hash
+    from map_lines
+    group by journey_id
+),
+
+entry_stages as (
+    select
+        journey_id,
+        min(stage_order) as entry_stage_order
+    from stages
+    group by journey_id
+),
+
+final as (
+    select
+        journeys.journey_id,
+        journeys.entity,
+        journeys.entity not in ('customer', 'account') as has_own_id,
+        journeys.order_mode,
+        journeys.time_zone,
+        journeys.attempt_gap_days::bigint * 86400000000 as attempt_gap_us,
+        journeys.conversion_window_days,
+        entry_stages.entry_stage_order,
+        hashes.journey_hash
+    from journeys
+    inner join entry_stages
+        on journeys.journey_id = entry_stages.journey_id
+    inner join hashes
+        on journeys.journey_id = hashes.journey_id
+)
+
+select * from final

@@ -1,0 +1,70 @@
+with
+
+source_events as (
+    select * from {{ ref('int_source_events') }}
+),
+
+declarations as (
+    select * from {{ source('raw', 'landing_sources') }}
+),
+
+observed as (
+    select
+        source,
+        min(occurred_at) as oldest_occurred_at,
+        max(occurred_at) as newest_occurred_at
+    from source_events
+    group by source
+),
+
+ranked_declarations as (
+    select
+        source_name,
+        table_name,
+        source_start,
+        extract_time,
+        date_only_columns,
+        row_number() over (
+            partition by source_name, table_name
+            order by load_id desc
+        ) as declaration_rank
+    from declarations
+),
+
+-- Several declared sources may feed one table: it is complete only where all are.
+declared as (
+    select
+        table_name as source,
+        max(source_start) as source_start,
+        min(extract_time) as extract_time,
+        max(
+            case
+                when ',' || date_only_columns || ',' like '%,occurred_at,%' then 1
+                when ',' || date_only_columns || ',' like '%,changed_at,%' then 1
+                when ',' || date_only_columns || ',' like '%,created_at,%' then 1
+                when ',' || date_only_columns || ',' like '%,closed_at,%' then 1
+                else 0
+            end
+        ) = 1 as is_date_only
+    from ranked_declarations
+    where declaration_rank = 1
+    group by table_name
+),
+
+extents as (
+    select
+        observed.source,
+        observed.newest_occurred_at,
+        coalesce(
+            declared.source_start, observed.oldest_occurred_at
+        ) as source_start,
+        coalesce(
+            declared.extract_time, observed.newest_occurred_at
+        ) as complete_through,
+        coalesce(declared.is_date_only, false) as is_date_only
+    from observed
+    left join declared
+        on observed.source = declared.source
+)
+
+select * from extents

@@ -1,0 +1,258 @@
+{#- A new row touches every entity whose history it can change: its own, those of every
+    customer ever seen on its device, and those that any version of a record linked. -#}
+with
+
+builds as (
+    select * from {{ ref('int_journey_builds') }}
+),
+
+entity_links as (
+    select * from {{ ref('entity_links') }}
+),
+
+events as (
+    select * from {{ ref('stg_events') }}
+),
+
+stage_changes as (
+    select * from {{ ref('stg_crm_stage_changes') }}
+),
+
+opportunities as (
+    select * from {{ ref('stg_crm_opportunities') }}
+),
+
+contacts as (
+    select * from {{ ref('stg_crm_contacts') }}
+),
+
+support_contacts as (
+    select * from {{ ref('stg_support_contacts') }}
+),
+
+support_events as (
+    select * from {{ ref('stg_support_events') }}
+),
+
+process_events as (
+    select * from {{ ref('stg_event_log') }}
+),
+
+withdrawn_rows as (
+    select * from {{ source('raw', 'withdrawn_rows') }}
+),
+
+incremental_builds as (
+    select
+        journey_id,
+        from_load_id
+    from builds
+    where not is_full_rebuild
+),
+
+since as (
+    select min(from_load_id) as from_load_id
+    from incremental_builds
+),
+
+new_events as (
+    select
+        events.load_id,
+        events.anonymous_id,
+        events.customer_id,
+        events.account_id
+    from events
+    inner join since
+        on events.load_id > since.from_load_id
+),
+
+new_withdrawn_rows as (
+    select withdrawn_rows.*
+    from withdrawn_rows
+    inner join since
+        on withdrawn_rows.load_id > since.from_load_id
+),
+
+new_contacts as (
+    select
+        contacts.load_id,
+        contacts.contact_id
+    from contacts
+    inner join since
+        on contacts.load_id > since.from_load_id
+),
+
+device_keys as (
+    select
+        load_id,
+        anonymous_id
+    from new_events
+    where anonymous_id is not null
+    union
+    select
+        load_id,
+        anonymous_id
+    from new_withdrawn_rows
+    where anonymous_id is not null
+),
+
+opportunity_keys as (
+    select
+        stage_changes.load_id,
+        stage_changes.opportunity_id
+    from stage_changes
+    inner join since
+        on stage_changes.load_id > since.from_load_id
+    union
+    select
+        opportunities.load_id,
+        opportunities.opportunity_id
+    from opportunities
+    inner join since
+        on opportunities.load_id > since.from_load_id
+    union
+    select
+        new_contacts.load_id,
+        opportunities.opportunity_id
+    from new_contacts
+    inner join opportunities
+        on new_contacts.contact_id = opportunities.contact_id
+    union
+    select
+        load_id,
+        opportunity_id
+    from new_withdrawn_rows
+    where opportunity_id is not null
+),
+
+support_contact_keys as (
+    select
+        support_contacts.load_id,
+        support_contacts.support_contact_id
+    from support_contacts
+    inner join since
+        on support_contacts.load_id > since.from_load_id
+    union
+    select
+        support_events.load_id,
+        support_events.support_contact_id
+    from support_events
+    inner join since
+        on support_events.load_id > since.from_load_id
+    union
+    select
+        load_id,
+        support_contact_id
+    from new_withdrawn_rows
+    where support_contact_id is not null
+),
+
+touched_keys as (
+    select
+        load_id,
+        'customer_id' as entity_column,
+        customer_id as entity_id
+    from new_events
+    union
+    select
+        load_id,
+        'customer_id' as entity_column,
+        customer_id as entity_id
+    from new_withdrawn_rows
+    union
+    select
+        load_id,
+        'customer_id' as entity_column,
+        {{ anonymous_entity('anonymous_id') }} as entity_id
+    from device_keys
+    union
+    select
+        device_keys.load_id,
+        'customer_id' as entity_column,
+        events.customer_id as entity_id
+    from device_keys
+    inner join events
+        on device_keys.anonymous_id = events.anonymous_id
+    union
+    select
+        opportunity_keys.load_id,
+        'customer_id' as entity_column,
+        contacts.customer_id as entity_id
+    from opportunity_keys
+    inner join opportunities
+        on opportunity_keys.opportunity_id = opportunities.opportunity_id
+    inner join contacts
+        on opportunities.contact_id = contacts.contact_id
+    union
+    select
+        support_contact_keys.load_id,
+        'customer_id' as entity_column,
+        support_contacts.customer_id as entity_id
+    from support_contact_keys
+    inner join support_contacts
+        on
+            support_contact_keys.support_contact_id
+            = support_contacts.support_contact_id
+    union
+    select
+        load_id,
+        'account_id' as entity_column,
+        account_id as entity_id
+    from new_events
+    union
+    select
+        load_id,
+        'account_id' as entity_column,
+        account_id as entity_id
+    from new_withdrawn_rows
+    union
+    select
+        opportunity_keys.load_id,
+        'account_id' as entity_column,
+        opportunities.account_id as entity_id
+    from opportunity_keys
+    inner join opportunities
+        on opportunity_keys.opportunity_id = opportunities.opportunity_id
+    union
+    select
+        load_id,
+        'opportunity_id' as entity_column,
+        opportunity_id as entity_id
+    from opportunity_keys
+    union
+    select
+        load_id,
+        'support_contact_id' as entity_column,
+        support_contact_id as entity_id
+    from support_contact_keys
+    union
+    select
+        process_events.load_id,
+        'source_case_id' as entity_column,
+        process_events.source_case_id as entity_id
+    from process_events
+    inner join since
+        on process_events.load_id > since.from_load_id
+    union
+    select
+        load_id,
+        'source_case_id' as entity_column,
+        source_case_id as entity_id
+    from new_withdrawn_rows
+),
+
+touched_entities as (
+    select distinct
+        incremental_builds.journey_id,
+        touched_keys.entity_id
+    from touched_keys
+    inner join entity_links
+        on touched_keys.entity_column = entity_links.entity_column
+    inner join incremental_builds
+        on
+            entity_links.journey_id = incremental_builds.journey_id
+            and touched_keys.load_id > incremental_builds.from_load_id
+    where touched_keys.entity_id is not null
+)
+
+select * from touched_entities

@@ -1,0 +1,107 @@
+{{ config(materialized='incremental', incremental_strategy='entity_rebuild') }}
+
+with
+
+visits as (
+    select * from {{ ref('int_stage_visits') }}
+),
+
+journey_events as (
+    select * from {{ ref('int_journey_events') }}
+),
+
+entries as (
+    select
+        journey_id,
+        entity_id,
+        visit_id,
+        source,
+        source_row_id,
+        entered_at as occurred_at
+    from visits
+    where {{ is_rebuilt('visits') }}
+),
+
+touchpoint_events as (
+    select
+        journey_id,
+        entity_id,
+        touchpoint_id,
+        owner_team,
+        source,
+        source_row_id,
+        occurred_at
+    from journey_events
+    where
+        meaning = 'touchpoint'
+        and {{ is_rebuilt('journey_events') }}
+),
+
+moments as (
+    select
+        journey_id,
+        entity_id,
+        visit_id,
+        cast(null as varchar) as touchpoint_id,
+        cast(null as varchar) as owner_team,
+        source,
+        source_row_id,
+        occurred_at,
+        1 as is_entry
+    from entries
+    union all
+    select
+        journey_id,
+        entity_id,
+        cast(null as varchar) as visit_id,
+        touchpoint_id,
+        owner_team,
+        source,
+        source_row_id,
+        occurred_at,
+        0 as is_entry
+    from touchpoint_events
+),
+
+-- An event that is both counts for the entry it makes, so it sorts before it.
+numbered_moments as (
+    select
+        *,
+        sum(is_entry) over (
+            partition by journey_id, entity_id
+            order by occurred_at, source, source_row_id, is_entry
+            rows between unbounded preceding and current row
+        ) - is_entry as entries_before
+    from moments
+),
+
+latest_touchpoints as (
+    select
+        *,
+        row_number() over (
+            partition by journey_id, entity_id, entries_before
+            order by occurred_at desc, source desc, source_row_id desc
+        ) as recency
+    from numbered_moments
+    where is_entry = 0
+),
+
+visit_touchpoints as (
+    select
+        entries.visit_id,
+        entries.journey_id,
+        entries.entity_id,
+        latest_touchpoints.touchpoint_id,
+        latest_touchpoints.owner_team
+    from numbered_moments as entries
+    inner join latest_touchpoints
+        on
+            entries.journey_id = latest_touchpoints.journey_id
+            and entries.entity_id = latest_touchpoints.entity_id
+            and entries.entries_before = latest_touchpoints.entries_before
+    where
+        entries.is_entry = 1
+        and latest_touchpoints.recency = 1
+)
+
+select * from visit_touchpoints

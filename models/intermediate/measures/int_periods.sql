@@ -1,0 +1,120 @@
+{#- Cohort periods in the journey's time zone; maturity is a property of the period. -#}
+with
+
+observations as (
+    select * from {{ ref('int_stage_observations') }}
+),
+
+progress_stages as (
+    select
+        *,
+        {{ to_local('source_start', 'time_zone') }}::date as first_date,
+        {{ to_local('as_of', 'time_zone') }}::date as last_date
+    from observations
+    where stage_kind = 'progress'
+),
+
+stage_days as (
+    select
+        *,
+        {{ unnest_days('first_date', 'last_date') }}::date as entered_date
+    from progress_stages
+),
+
+calendar_periods as (
+    select distinct
+        journey_id,
+        stage_id,
+        time_zone,
+        source_start,
+        as_of,
+        observed_through,
+        conversion_window_days,
+        'week' as period_grain,
+        date_trunc('week', entered_date)::date as period_start,
+        (date_trunc('week', entered_date) + interval '7' day)::date as period_end
+    from stage_days
+    union all
+    select distinct
+        journey_id,
+        stage_id,
+        time_zone,
+        source_start,
+        as_of,
+        observed_through,
+        conversion_window_days,
+        'month' as period_grain,
+        date_trunc('month', entered_date)::date as period_start,
+        (date_trunc('month', entered_date) + interval '1' month)::date as period_end
+    from stage_days
+),
+
+bounded_periods as (
+    select
+        *,
+        {{ to_utc('period_start::timestamp', 'time_zone') }} as starts_at,
+        {{ to_utc('period_end::timestamp', 'time_zone') }} as ends_at
+    from calendar_periods
+),
+
+judged_periods as (
+    select
+        journey_id,
+        stage_id,
+        period_grain,
+        period_start,
+        period_end,
+        {{ epoch_us('ends_at') }} + conversion_window_days * 86400000000
+        <= {{ epoch_us('observed_through') }} as is_mature,
+        starts_at < source_start or ends_at > as_of as is_partial
+    from bounded_periods
+),
+
+mature_weeks as (
+    select
+        journey_id,
+        stage_id,
+        min(period_start) as first_start,
+        max(period_end) as last_end
+    from judged_periods
+    where
+        period_grain = 'week'
+        and is_mature
+    group by
+        journey_id,
+        stage_id
+),
+
+periods as (
+    select
+        journey_id,
+        stage_id,
+        period_grain,
+        period_start,
+        period_end,
+        is_mature,
+        is_partial
+    from judged_periods
+    union all
+    select
+        journey_id,
+        stage_id,
+        'trailing_13_weeks' as period_grain,
+        (last_end - interval '91' day)::date as period_start,
+        last_end as period_end,
+        true as is_mature,
+        last_end - interval '91' day < first_start as is_partial
+    from mature_weeks
+    union all
+    select
+        journey_id,
+        stage_id,
+        'all' as period_grain,
+        first_start as period_start,
+        last_end as period_end,
+        true as is_mature,
+        false as is_partial
+    from mature_weeks
+)
+
+select * from periods

@@ -1,0 +1,23 @@
+with
+
+metrics as (
+    select * from {{ ref('metrics') }}
+),
+
+final as (
+    select
+        metric_id,
+        label,
+        unit,
+        direction,
+        scale,
+        score_min,
+        score_max,
+        loss_family,
+        equivalence_margin,
+        definition_version,
+        description
+    from metrics
+)
+
+select * from final

@@ -1,0 +1,29 @@
+with
+
+stages as (
+    select * from {{ ref('stages') }}
+),
+
+observations as (
+    select * from {{ ref('int_stage_observations') }}
+),
+
+final as (
+    select
+        stages.journey_id,
+        stages.stage_id,
+        stages.stage_order,
+        stages.phase,
+        stages.stage_kind,
+        stages.key_moment,
+        coalesce(stages.is_optional, false) as is_optional,
+        observations.conversion_window_days,
+        observations.observed_through
+    from stages
+    left join observations
+        on
+            stages.journey_id = observations.journey_id
+            and stages.stage_id = observations.stage_id
+)
+
+select * from final

@@ -1,0 +1,99 @@
+{{ config(materialized='view') }}
+
+with
+
+visits as (
+    select * from {{ ref('int_stage_visits') }}
+),
+
+visit_touchpoints as (
+    select * from {{ ref('int_visit_touchpoints') }}
+),
+
+observations as (
+    select * from {{ ref('int_stage_observations') }}
+),
+
+-- Nothing later than as_of is seen, in any column.
+seen as (
+    select
+        visits.visit_id,
+        visits.case_id,
+        visits.journey_id,
+        visits.entity_id,
+        visits.customer_id,
+        visits.account_id,
+        visits.attempt_number,
+        visits.visit_number,
+        visits.stage_id,
+        visits.stage_order,
+        visits.stage_kind,
+        visits.is_left_truncated,
+        visits.is_date_only,
+        visits.entered_at,
+        observations.observed_through,
+        visit_touchpoints.touchpoint_id,
+        case
+            when visits.exited_at <= observations.as_of then visits.exited_at
+        end as exited_at,
+        case
+            when visits.exited_at <= observations.as_of then visits.next_stage_id
+        end as next_stage_id,
+        case
+            when visits.exited_at <= observations.as_of then visits.transition_kind
+        end as transition_kind,
+        case
+            when visits.lapsed_at <= observations.as_of then visits.lapsed_at
+        end as lapsed_at
+    from visits
+    inner join observations
+        on
+            visits.journey_id = observations.journey_id
+            and visits.stage_id = observations.stage_id
+    left join visit_touchpoints
+        on visits.visit_id = visit_touchpoints.visit_id
+    where visits.entered_at <= observations.as_of
+),
+
+timed as (
+    select
+        *,
+        {{ epoch_us(
+            'greatest(coalesce(exited_at, lapsed_at, observed_through), entered_at)'
+        ) }} - {{ epoch_us('entered_at') }} as elapsed_us
+    from seen
+),
+
+final as (
+    select
+        visit_id,
+        case_id,
+        journey_id,
+        entity_id,
+        customer_id,
+        account_id,
+        attempt_number,
+        visit_number,
+        stage_id,
+        stage_order,
+        entered_at,
+        exited_at,
+        stage_kind = 'progress'
+        and exited_at is null
+        and lapsed_at is null as is_open,
+        is_left_truncated,
+        -- Terminal stages take no time; two dates say nothing of less than a day.
+        case
+            when stage_kind <> 'progress' then null
+            when is_date_only and elapsed_us < 86400000000 then null
+            else elapsed_us
+        end as time_in_stage_us,
+        touchpoint_id as entered_via_touchpoint_id,
+        next_stage_id,
+        case
+            when lapsed_at is not null then 'lapsed' else transition_kind
+        end as exit_kind
+    from timed
+)
+
+select * from final

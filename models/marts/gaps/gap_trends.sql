@@ -1,0 +1,123 @@
+with
+
+benchmarks as (
+    select * from {{ ref('int_benchmarks') }}
+),
+
+measures as (
+    select * from {{ ref('fct_measures') }}
+),
+
+weeks as (
+    select
+        *,
+        max(period_start) over (partition by journey_id) as newest_start
+    from measures
+    where period_grain = 'week'
+),
+
+compared as (
+    select
+        benchmarks.benchmark_id,
+        benchmarks.benchmark_kind,
+        benchmarks.benchmark_value,
+        benchmarks.direction,
+        benchmarks.scale,
+        benchmarks.equivalence_margin,
+        benchmarks.is_mismatched,
+        weeks.*
+    from weeks
+    inner join benchmarks
+        on
+            weeks.journey_id = benchmarks.journey_id
+            and weeks.metric_id = benchmarks.metric_id
+            and weeks.stage_id = benchmarks.stage_id
+            and weeks.segment_dimension = benchmarks.segment_dimension
+            and weeks.segment_value = benchmarks.segment_value
+            and benchmarks.valid_from
+            <= (weeks.period_end - interval '1' day)::date
+            and benchmarks.valid_to
+            >= (weeks.period_end - interval '1' day)::date
+    where weeks.period_start > weeks.newest_start - interval '182' day
+),
+
+-- MOVER: the interval of a difference from the intervals of its two sides.
+changes as (
+    select
+        compared.*,
+        compared.value - previous_weeks.value as change,
+        compared.value - previous_weeks.value - sqrt(
+            power(compared.value - compared.ci_low, 2)
+            + power(previous_weeks.ci_high - previous_weeks.value, 2)
+        ) as change_ci_low,
+        compared.value - previous_weeks.value + sqrt(
+            power(compared.ci_high - compared.value, 2)
+            + power(previous_weeks.value - previous_weeks.ci_low, 2)
+        ) as change_ci_high,
+        previous_weeks.value as previous_value,
+        compared.is_mature
+        and previous_weeks.is_mature
+        and not compared.is_partial
+        and not previous_weeks.is_partial
+        and compared.n >= {{ var('minimum_n') }}
+        and previous_weeks.n >= {{ var('minimum_n') }} as is_comparable
+    from compared
+    left join weeks as previous_weeks
+        on
+            compared.journey_id = previous_weeks.journey_id
+            and compared.metric_id = previous_weeks.metric_id
+            and compared.stage_id = previous_weeks.stage_id
+            and compared.segment_dimension = previous_weeks.segment_dimension
+            and compared.segment_value = previous_weeks.segment_value
+            and compared.period_start
+            = (previous_weeks.period_start + interval '7' day)::date
+),
+
+margins as (
+    select
+        *,
+        case
+            when scale = 'duration' then equivalence_margin * previous_value
+            else equivalence_margin
+        end as margin
+    from changes
+),
+
+trends as (
+    select
+        journey_id,
+        metric_id,
+        stage_id,
+        touchpoint_id,
+        segment_dimension,
+        segment_value,
+        benchmark_id,
+        benchmark_kind,
+        benchmark_value,
+        period_start,
+        n,
+        value,
+        ci_low,
+        ci_high,
+        is_mature,
+        is_partial,
+        case
+            when not is_mismatched then (value - benchmark_value) * direction
+        end as gap,
+        case when is_comparable then change end as change,
+        case when is_comparable then change_ci_low end as change_ci_low,
+        case when is_comparable then change_ci_high end as change_ci_high,
+        -- Immature weeks are shown and never compared.
+        case
+            when not coalesce(is_comparable, false) then null
+            when change_ci_low * direction > 0 and change_ci_high * direction > 0
+                then 'improving'
+            when change_ci_low * direction < 0 and change_ci_high * direction < 0
+                then 'worsening'
+            when change_ci_low >= -margin and change_ci_high <= margin then 'steady'
+            else 'unclear'
+        end as trend
+    from margins
+)
+
+select * from trends

@@ -1,0 +1,123 @@
+"""Settings: environment variables JOURNEY_GAPS_* (or .env), each with a command-line flag."""
+
+import hashlib
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+
+class Environment(StrEnum):
+    """Where a run happens; schedules and sensors are declared per environment."""
+
+    DEV = "dev"
+    CI = "ci"
+    PROD = "prod"
+
+
+class Target(StrEnum):
+    """The engine that holds the warehouse: a target in profiles.yml."""
+
+    DUCKDB = "duckdb"
+
+
+class Settings(BaseSettings):
+    """Everything a run can be told. Paths are absolute after loading."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="JOURNEY_GAPS_", env_file=PROJECT_DIR / ".env", extra="ignore", frozen=True
+    )
+
+    home: Path = Field(
+        default=PROJECT_DIR / ".journey-gaps", description="Folder that holds all a run writes."
+    )
+    map: Path = Field(
+        default=PROJECT_DIR / "seeds" / "journey_map", description="Folder of journey-map CSVs."
+    )
+    expectations: Path = Field(
+        default=PROJECT_DIR / "expectations", description="Folder of Great Expectations suites."
+    )
+    landing: Path | None = Field(
+        default=None, description="Folder of raw files to land (default: HOME/landing)."
+    )
+    as_of: datetime | None = Field(
+        default=None, description="UTC; nothing later is seen (default: newest source time)."
+    )
+    env: Environment = Field(default=Environment.DEV, description="dev, ci or prod.")
+    target: Target = Field(default=Target.DUCKDB, description="Engine of the warehouse.")
+    lock_timeout_seconds: float = Field(
+        default=600, ge=0, description="How long a run waits for another one to finish."
+    )
+    threads: int = Field(default=4, ge=1, description="dbt threads.")
+
+    @field_validator("home", "map", "expectations", "landing")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().resolve()
+
+    @field_validator("as_of")
+    @classmethod
+    def _utc(cls, value: datetime | None) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    @property
+    def warehouse(self) -> Path:
+        """The private DuckDB file that dbt writes; readers take the published one."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def landing_dir(self) -> Path:
+        """Where raw files are read from; never written to."""
+        return self.landing or self.home / "landing"
+
+    @property
+    def published_dir(self) -> Path:
+        """Publications: one folder per run and the symlink `current`."""
+        return self.home / "published"
+
+    @property
+    def dagster_dir(self) -> Path:
+        """DAGSTER_HOME."""
+        return self.home / "dagster"
+
+    @property
+    def dbt_target_dir(self) -> Path:
+        """dbt's manifest, compiled SQL and run results."""
+        return self.home / "dbt"
+
+    @cached_property
+    def seed_dir(self) -> Path:
+        """Where dbt seeds the journey map from: inside the project, one folder per HOME.
+
+        dbt overwrites a seed file outside the project with generated SQL, so the validated
+        map is copied here.
+        """
+        digest = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
+        return PROJECT_DIR / "build" / "journey_map" / digest
+
+    def environ(self) -> dict[str, str]:
+        """The variables that dbt (profiles.yml, dbt_project.yml) and step processes read."""
+        variables = {
+            "JOURNEY_GAPS_HOME": str(self.home),
+            "JOURNEY_GAPS_MAP": str(self.map),
+            "JOURNEY_GAPS_LANDING": str(self.landing_dir),
+            "JOURNEY_GAPS_EXPECTATIONS": str(self.expectations),
+            "JOURNEY_GAPS_ENV": self.env.value,
+            "JOURNEY_GAPS_TARGET": self.target.value,
+            "JOURNEY_GAPS_THREADS": str(self.threads),
+            "JOURNEY_GAPS_LOCK_TIMEOUT_SECONDS": str(self.lock_timeout_seconds),
+            "JOURNEY_GAPS_SEED_PATH": str(self.seed_dir.relative_to(PROJECT_DIR)),
+            "DAGSTER_HOME": str(self.dagster_dir),
+            "DBT_TARGET_PATH": str(self.dbt_target_dir),
+            "DBT_LOG_PATH": str(self.home / "logs"),
+        }
+        if self.as_of is not None:
+            variables["JOURNEY_GAPS_AS_OF"] = self.as_of.isoformat()
+        return variables
