@@ -21,10 +21,10 @@ newest_load as (
 
 builds as (
     select
-        coalesce(journeys.journey_id, previous_builds.journey_id) as journey_id,
         journeys.journey_hash,
         previous_builds.through_load_id as from_load_id,
         newest_load.load_id as through_load_id,
+        coalesce(journeys.journey_id, previous_builds.journey_id) as journey_id,
         coalesce(
             journeys.journey_hash <> previous_builds.journey_hash, true
         ) as is_full_rebuild

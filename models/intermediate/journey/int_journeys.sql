@@ -39,6 +39,22 @@ used_sources as (
     from stage_rules
 ),
 
+-- A source's start cuts off cases only where the entity has no id of its own.
+used_extents as (
+    select
+        used_sources.journey_id,
+        used_sources.source,
+        extents.is_date_only,
+        case
+            when journeys.entity in ('customer', 'account') then extents.source_start
+        end as relevant_start
+    from used_sources
+    inner join journeys
+        on used_sources.journey_id = journeys.journey_id
+    inner join extents
+        on used_sources.source = extents.source
+),
+
 -- Everything that the facts of a journey are made from, besides the rows.
 map_lines as (
     select
@@ -96,20 +112,14 @@ map_lines as (
     cross join touchpoint_rules
     union all
     select
-        used_sources.journey_id,
+        journey_id,
         {{ map_line('extents', [
-            'extents.source', 'extents.is_date_only',
-            "case when journeys.entity in ('customer', 'account') "
-            ~ "then extents.source_start end",
+            'source', 'is_date_only', 'relevant_start',
         ]) }} as map_line
-    from used_sources
-    inner join journeys
-        on used_sources.journey_id = journeys.journey_id
-    inner join extents
-        on used_sources.source = extents.source
+    from used_extents
 ),
 
-hashes as (
+journey_hashes as (
     select
         journey_id,
         md5(
@@ -131,18 +141,18 @@ final as (
     select
         journeys.journey_id,
         journeys.entity,
-        journeys.entity not in ('customer', 'account') as has_own_id,
         journeys.order_mode,
         journeys.time_zone,
-        journeys.attempt_gap_days::bigint * 86400000000 as attempt_gap_us,
         journeys.conversion_window_days,
         entry_stages.entry_stage_order,
-        hashes.journey_hash
+        journey_hashes.journey_hash,
+        (journeys.entity not in ('customer', 'account')) as has_own_id,
+        journeys.attempt_gap_days::bigint * 86400000000 as attempt_gap_us
     from journeys
     inner join entry_stages
         on journeys.journey_id = entry_stages.journey_id
-    inner join hashes
-        on journeys.journey_id = hashes.journey_id
+    inner join journey_hashes
+        on journeys.journey_id = journey_hashes.journey_id
 )
 
 select * from final

@@ -34,16 +34,16 @@ product_events as (
         event_id as source_row_id,
         event_name,
         occurred_at,
-        cast(null as bigint) as event_seq,
+        null::bigint as event_seq,
         anonymous_id,
         customer_id,
         account_id,
-        cast(null as varchar) as opportunity_id,
-        cast(null as varchar) as support_contact_id,
-        cast(null as varchar) as source_case_id,
+        null::varchar as opportunity_id,
+        null::varchar as support_contact_id,
+        null::varchar as source_case_id,
         channel,
-        cast(null as varchar) as lifecycle,
-        cast(null as varchar) as resource,
+        null::varchar as lifecycle,
+        null::varchar as resource,
         properties
     from events
 ),
@@ -54,17 +54,17 @@ crm_events as (
         stage_changes.change_id as source_row_id,
         stage_changes.stage_name as event_name,
         stage_changes.changed_at as occurred_at,
-        cast(null as bigint) as event_seq,
-        cast(null as varchar) as anonymous_id,
+        null::bigint as event_seq,
+        null::varchar as anonymous_id,
         contacts.customer_id,
         opportunities.account_id,
         stage_changes.opportunity_id,
-        cast(null as varchar) as support_contact_id,
-        cast(null as varchar) as source_case_id,
-        cast(null as varchar) as channel,
-        cast(null as varchar) as lifecycle,
+        null::varchar as support_contact_id,
+        null::varchar as source_case_id,
+        null::varchar as channel,
+        null::varchar as lifecycle,
         stage_changes.changed_by as resource,
-        cast(null as varchar) as properties
+        null::varchar as properties
     from stage_changes
     left join opportunities
         on stage_changes.opportunity_id = opportunities.opportunity_id
@@ -100,17 +100,17 @@ opportunity_events as (
         moments.opportunity_id || ':' || moments.event_name as source_row_id,
         moments.event_name,
         moments.occurred_at,
-        cast(null as bigint) as event_seq,
-        cast(null as varchar) as anonymous_id,
+        null::bigint as event_seq,
+        null::varchar as anonymous_id,
         contacts.customer_id,
         moments.account_id,
         moments.opportunity_id,
-        cast(null as varchar) as support_contact_id,
-        cast(null as varchar) as source_case_id,
-        cast(null as varchar) as channel,
-        cast(null as varchar) as lifecycle,
+        null::varchar as support_contact_id,
+        null::varchar as source_case_id,
+        null::varchar as channel,
+        null::varchar as lifecycle,
         moments.owner as resource,
-        cast(null as varchar) as properties
+        null::varchar as properties
     from opportunity_moments as moments
     left join contacts
         on moments.contact_id = contacts.contact_id
@@ -123,17 +123,17 @@ desk_events as (
         support_events.support_event_id as source_row_id,
         support_events.kind as event_name,
         support_events.occurred_at,
-        cast(null as bigint) as event_seq,
-        cast(null as varchar) as anonymous_id,
+        null::bigint as event_seq,
+        null::varchar as anonymous_id,
         support_contacts.customer_id,
-        cast(null as varchar) as account_id,
-        cast(null as varchar) as opportunity_id,
+        null::varchar as account_id,
+        null::varchar as opportunity_id,
         support_events.support_contact_id,
-        cast(null as varchar) as source_case_id,
-        cast(null as varchar) as channel,
-        cast(null as varchar) as lifecycle,
+        null::varchar as source_case_id,
+        null::varchar as channel,
+        null::varchar as lifecycle,
         support_events.agent_team as resource,
-        cast(null as varchar) as properties
+        null::varchar as properties
     from support_events
     left join support_contacts
         on support_events.support_contact_id = support_contacts.support_contact_id
@@ -146,13 +146,13 @@ log_events as (
         activity as event_name,
         occurred_at,
         event_seq,
-        cast(null as varchar) as anonymous_id,
-        cast(null as varchar) as customer_id,
-        cast(null as varchar) as account_id,
-        cast(null as varchar) as opportunity_id,
-        cast(null as varchar) as support_contact_id,
+        null::varchar as anonymous_id,
+        null::varchar as customer_id,
+        null::varchar as account_id,
+        null::varchar as opportunity_id,
+        null::varchar as support_contact_id,
         source_case_id,
-        cast(null as varchar) as channel,
+        null::varchar as channel,
         lifecycle,
         resource,
         attributes as properties

@@ -38,7 +38,7 @@ journey_extents as (
         journey_id,
         min(source_start) as source_start,
         coalesce(
-            cast(nullif('{{ var("as_of") }}', '') as timestamp),
+            nullif('{{ var("as_of") }}', '')::timestamp,
             max(newest_occurred_at)
         ) as as_of
     from rule_extents
@@ -56,7 +56,7 @@ stage_extents as (
         on
             stages.journey_id = rule_extents.journey_id
             and (
-                rule_extents.stage_order > stages.stage_order
+                stages.stage_order < rule_extents.stage_order
                 or rule_extents.stage_kind <> 'progress'
             )
     group by
@@ -72,11 +72,11 @@ observations as (
         stages.stage_kind,
         journeys.order_mode,
         journeys.time_zone,
+        journey_extents.source_start,
+        journey_extents.as_of,
         coalesce(
             stages.conversion_window_days, journeys.conversion_window_days
         ) as conversion_window_days,
-        journey_extents.source_start,
-        journey_extents.as_of,
         least(
             journey_extents.as_of, stage_extents.complete_through
         ) as observed_through

@@ -188,33 +188,40 @@ case_starts as (
     where entering_events.visit_number = 1
 ),
 
-mandatory_stages as (
+counted_stages as (
     select
         journey_id,
         stage_id,
         stage_order,
-        sum(
-            case when stage_kind = 'progress' and not coalesce(is_optional, false) then 1 else 0 end
-        ) over (
+        case
+            when stage_kind = 'progress' and not coalesce(is_optional, false) then 1
+            else 0
+        end as is_mandatory
+    from stages
+),
+
+mandatory_stages as (
+    select
+        journey_id,
+        stage_id,
+        is_mandatory,
+        sum(is_mandatory) over (
             partition by journey_id
             order by stage_order
             rows between unbounded preceding and current row
-        ) as mandatory_through,
-        case
-            when stage_kind = 'progress' and not coalesce(is_optional, false) then 1 else 0
-        end as mandatory_here
-    from stages
+        ) as mandatory_through
+    from counted_stages
 ),
 
 named_entries as (
     select
         entering_events.*,
-        entering_events.journey_id || ':' || entering_events.entity_id
-        || ':' || entering_events.attempt_number::varchar as case_id,
         extents.is_date_only,
         mandatory_stages.mandatory_through,
         mandatory_stages.mandatory_through
-        - mandatory_stages.mandatory_here as mandatory_before
+        - mandatory_stages.is_mandatory as mandatory_before,
+        entering_events.journey_id || ':' || entering_events.entity_id
+        || ':' || entering_events.attempt_number::varchar as case_id
     from entering_events
     inner join extents
         on entering_events.source = extents.source
@@ -260,6 +267,7 @@ visits as (
         visit_steps.occurred_at as entered_at,
         visit_steps.exited_at,
         visit_steps.next_stage_id,
+        case_starts.is_left_truncated,
         case
             when visit_steps.next_stage_kind = 'success' then 'success'
             when visit_steps.next_stage_kind = 'exit' then 'exit'
@@ -272,7 +280,6 @@ visits as (
             when visit_steps.is_end = 0 and visit_steps.exited_at is null
                 then case_starts.next_attempt_at
         end as lapsed_at,
-        case_starts.is_left_truncated,
         visit_steps.is_date_only
         or coalesce(visit_steps.is_exit_date_only, false) as is_date_only
     from visit_steps

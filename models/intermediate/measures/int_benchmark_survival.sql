@@ -119,10 +119,10 @@ steps as (
         cells.period_grain,
         cells.period_start,
         cells.desired_survival,
-        coalesce(earlier_steps.survival, 1) as survival,
         earlier_steps.survival_low,
         earlier_steps.survival_high,
         earlier_steps.log_log_se,
+        coalesce(earlier_steps.survival, 1) as survival,
         -- Nobody had left, or all at once: a proportion of those at risk.
         case
             when earlier_steps.survival is null then nullif(still_there.at_risk, 0)

@@ -16,9 +16,9 @@ final as (
         stages.phase,
         stages.stage_kind,
         stages.key_moment,
-        coalesce(stages.is_optional, false) as is_optional,
         observations.conversion_window_days,
-        observations.observed_through
+        observations.observed_through,
+        coalesce(stages.is_optional, false) as is_optional
     from stages
     left join observations
         on

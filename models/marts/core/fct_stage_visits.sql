@@ -58,10 +58,28 @@ seen as (
 timed as (
     select
         *,
+        stage_kind = 'progress'
+        and exited_at is null
+        and lapsed_at is null as is_open,
+        case
+            when lapsed_at is not null then 'lapsed' else transition_kind
+        end as exit_kind,
         {{ epoch_us(
             'greatest(coalesce(exited_at, lapsed_at, observed_through), entered_at)'
         ) }} - {{ epoch_us('entered_at') }} as elapsed_us
     from seen
+),
+
+-- Terminal stages take no time; two dates say nothing of less than a day.
+known_times as (
+    select
+        *,
+        case
+            when stage_kind <> 'progress' then null
+            when is_date_only and elapsed_us < 86400000000 then null
+            else elapsed_us
+        end as time_in_stage_us
+    from timed
 ),
 
 final as (
@@ -78,22 +96,13 @@ final as (
         stage_order,
         entered_at,
         exited_at,
-        stage_kind = 'progress'
-        and exited_at is null
-        and lapsed_at is null as is_open,
+        is_open,
         is_left_truncated,
-        -- Terminal stages take no time; two dates say nothing of less than a day.
-        case
-            when stage_kind <> 'progress' then null
-            when is_date_only and elapsed_us < 86400000000 then null
-            else elapsed_us
-        end as time_in_stage_us,
+        time_in_stage_us,
         touchpoint_id as entered_via_touchpoint_id,
         next_stage_id,
-        case
-            when lapsed_at is not null then 'lapsed' else transition_kind
-        end as exit_kind
-    from timed
+        exit_kind
+    from known_times
 )
 
 select * from final

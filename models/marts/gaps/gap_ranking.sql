@@ -28,8 +28,6 @@ compared as (
         measures.touchpoint_id,
         measures.period_start,
         measures.period_end,
-        coalesce(measures.n, 0) as n,
-        coalesce(measures.n_clusters, 0) as n_clusters,
         measures.effective_n,
         measures.value,
         measures.ci_low,
@@ -39,6 +37,8 @@ compared as (
         benchmark_survival.survival_low,
         benchmark_survival.survival_high,
         benchmark_survival.z as survival_z,
+        coalesce(measures.n, 0) as n,
+        coalesce(measures.n_clusters, 0) as n_clusters,
         (measures.value - benchmarks.benchmark_value)
         * benchmarks.direction as gap
     from benchmarks
@@ -174,6 +174,11 @@ sized as (
     select
         verdicts.*,
         reaches.reach,
+        'trailing_13_weeks' as period_grain,
+        verdicts.benchmark_id || ':' || verdicts.segment_dimension
+        || ':' || verdicts.segment_value as gap_id,
+        case when verdicts.exclusion is null then verdicts.p_value end
+            as judged_p_value,
         case
             when
                 verdicts.scale in ('proportion', 'duration')
@@ -220,7 +225,7 @@ family_ranks as (
         row_number() over (
             partition by
                 journey_id, stage_id, segment_dimension, segment_value, loss_family
-            order by severity * reach desc nulls last, benchmark_id
+            order by severity * reach desc nulls last, benchmark_id asc
         ) as family_rank
     from sized
     where
@@ -236,11 +241,11 @@ ranks as (
         segment_value,
         row_number() over (
             partition by segment_dimension = 'all'
-            order by severity * reach desc nulls last, benchmark_id
+            order by severity * reach desc nulls last, benchmark_id asc
         ) as priority_rank,
         row_number() over (
             partition by segment_dimension = 'all'
-            order by lag_factor desc nulls last, benchmark_id
+            order by lag_factor desc nulls last, benchmark_id asc
         ) as lag_rank
     from family_ranks
     where family_rank = 1
@@ -248,8 +253,7 @@ ranks as (
 
 ranking as (
     select
-        sized.benchmark_id || ':' || sized.segment_dimension
-        || ':' || sized.segment_value as gap_id,
+        sized.gap_id,
         sized.journey_id,
         sized.metric_id,
         sized.stage_id,
@@ -259,7 +263,7 @@ ranking as (
         sized.benchmark_id,
         sized.benchmark_kind,
         sized.benchmark_value,
-        'trailing_13_weeks' as period_grain,
+        sized.period_grain,
         sized.period_start,
         sized.period_end,
         sized.n,
@@ -269,7 +273,7 @@ ranking as (
         sized.ci_high,
         sized.gap,
         sized.lag_factor,
-        case when sized.exclusion is null then sized.p_value end as p_value,
+        sized.judged_p_value as p_value,
         sized.adjusted_p_value,
         sized.verdict,
         sized.severity,

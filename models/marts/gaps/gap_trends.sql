@@ -18,14 +18,14 @@ weeks as (
 
 compared as (
     select
+        weeks.*,
         benchmarks.benchmark_id,
         benchmarks.benchmark_kind,
         benchmarks.benchmark_value,
         benchmarks.direction,
         benchmarks.scale,
         benchmarks.equivalence_margin,
-        benchmarks.is_mismatched,
-        weeks.*
+        benchmarks.is_mismatched
     from weeks
     inner join benchmarks
         on
@@ -45,16 +45,16 @@ compared as (
 changes as (
     select
         compared.*,
-        compared.value - previous_weeks.value as change,
+        previous_weeks.value as previous_value,
+        compared.value - previous_weeks.value as difference,
         compared.value - previous_weeks.value - sqrt(
             power(compared.value - compared.ci_low, 2)
             + power(previous_weeks.ci_high - previous_weeks.value, 2)
-        ) as change_ci_low,
+        ) as difference_low,
         compared.value - previous_weeks.value + sqrt(
             power(compared.ci_high - compared.value, 2)
             + power(previous_weeks.value - previous_weeks.ci_low, 2)
-        ) as change_ci_high,
-        previous_weeks.value as previous_value,
+        ) as difference_high,
         compared.is_mature
         and previous_weeks.is_mature
         and not compared.is_partial
@@ -85,6 +85,28 @@ margins as (
 
 trends as (
     select
+        *,
+        case
+            when not is_mismatched then (value - benchmark_value) * direction
+        end as gap,
+        case when is_comparable then difference end as change,
+        case when is_comparable then difference_low end as change_ci_low,
+        case when is_comparable then difference_high end as change_ci_high,
+        -- Immature weeks are shown and never compared.
+        case
+            when not coalesce(is_comparable, false) then null
+            when difference_low * direction > 0 and difference_high * direction > 0
+                then 'improving'
+            when difference_low * direction < 0 and difference_high * direction < 0
+                then 'worsening'
+            when difference_low >= -margin and difference_high <= margin then 'steady'
+            else 'unclear'
+        end as trend
+    from margins
+),
+
+final as (
+    select
         journey_id,
         metric_id,
         stage_id,
@@ -101,23 +123,12 @@ trends as (
         ci_high,
         is_mature,
         is_partial,
-        case
-            when not is_mismatched then (value - benchmark_value) * direction
-        end as gap,
-        case when is_comparable then change end as change,
-        case when is_comparable then change_ci_low end as change_ci_low,
-        case when is_comparable then change_ci_high end as change_ci_high,
-        -- Immature weeks are shown and never compared.
-        case
-            when not coalesce(is_comparable, false) then null
-            when change_ci_low * direction > 0 and change_ci_high * direction > 0
-                then 'improving'
-            when change_ci_low * direction < 0 and change_ci_high * direction < 0
-                then 'worsening'
-            when change_ci_low >= -margin and change_ci_high <= margin then 'steady'
-            else 'unclear'
-        end as trend
-    from margins
+        gap,
+        change,
+        change_ci_low,
+        change_ci_high,
+        trend
+    from trends
 )
 
-select * from trends
+select * from final

@@ -1,26 +1,41 @@
-{%- set families = ['measure_conversion_rate', 'measure_time_in_stage'] -%}
-{%- set columns = [
-    'journey_id', 'metric_id', 'stage_id', 'touchpoint_id', 'segment_dimension',
-    'segment_value', 'period_grain', 'period_start', 'period_end', 'n', 'n_clusters',
-    'effective_n', 'numerator', 'value', 'ci_low', 'ci_high', 'is_mature', 'is_partial',
-] -%}
 with
 
-{% for family in families -%}
-{{ family }} as (
-    select * from {{ ref(family) }}
+conversion_rate as (
+    select * from {{ ref('measure_conversion_rate') }}
 ),
 
-{% endfor -%}
+time_in_stage as (
+    select * from {{ ref('measure_time_in_stage') }}
+),
+
+-- Every family emits the columns of this table in this order, by contract.
 unioned as (
-    {%- for family in families %}
-    select
-        {{ columns | join(',\n        ') }}
-    from {{ family }}
-    {%- if not loop.last %}
+    select * from conversion_rate
     union all
-    {%- endif %}
-    {%- endfor %}
+    select * from time_in_stage
+),
+
+final as (
+    select
+        journey_id,
+        metric_id,
+        stage_id,
+        touchpoint_id,
+        segment_dimension,
+        segment_value,
+        period_grain,
+        period_start,
+        period_end,
+        n,
+        n_clusters,
+        effective_n,
+        numerator,
+        value,
+        ci_low,
+        ci_high,
+        is_mature,
+        is_partial
+    from unioned
 )
 
-select * from unioned
+select * from final

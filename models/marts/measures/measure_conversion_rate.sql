@@ -92,7 +92,7 @@ measures as (
         effective.journey_id,
         'conversion_rate' as metric_id,
         effective.stage_id,
-        cast(null as varchar) as touchpoint_id,
+        null::varchar as touchpoint_id,
         'all' as segment_dimension,
         'all' as segment_value,
         effective.period_grain,

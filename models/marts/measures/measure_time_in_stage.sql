@@ -70,7 +70,7 @@ measures as (
         visit_counts.journey_id,
         'time_in_stage_p50' as metric_id,
         visit_counts.stage_id,
-        cast(null as varchar) as touchpoint_id,
+        null::varchar as touchpoint_id,
         'all' as segment_dimension,
         'all' as segment_value,
         visit_counts.period_grain,
