@@ -19,6 +19,7 @@ class Problem:
     remedy: str | None = None
 
     def __str__(self) -> str:
+        """Place, message and remedy in one line."""
         place = self.file
         if self.row is not None:
             place += f", line {self.row}"
@@ -36,6 +37,7 @@ class InputError(JourneyGapsError):
     """Input that cannot be used, with every problem found and not only the first."""
 
     def __init__(self, summary: str, problems: Sequence[Problem]) -> None:
+        """`summary` is one sentence; each problem becomes a line below it."""
         self.summary = summary
         self.problems = list(problems)
         super().__init__("\n".join([summary, *(f"  {problem}" for problem in problems)]))

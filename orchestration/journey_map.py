@@ -1,0 +1,1169 @@
+"""The journey map: small tables an analyst edits, validated before dbt sees them.
+
+A map is a folder of CSV files, one a table, as a text editor or a spreadsheet saves them.
+`load_journey_map` reads and checks them all, `write_seeds` writes the canonical CSVs that
+dbt seeds. Meaning of every table and column: models/staging/journey_map.
+"""
+
+import csv
+import difflib
+import hashlib
+import io
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cached_property
+from itertools import zip_longest
+from pathlib import Path
+from typing import Annotated, ClassVar, TypeVar, cast
+from zoneinfo import available_timezones
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from orchestration.errors import InputError, Problem
+from orchestration.settings import PROJECT_DIR
+
+DEFAULT_METRICS = PROJECT_DIR / "seeds" / "journey_map" / "metrics.csv"
+
+# Per raw table that carries stage events: the entity columns a link may use, each with the
+# other raw tables through which it is found.
+_ENTITY_COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
+    "events": {"customer_id": (), "account_id": ()},
+    "crm_stage_changes": {
+        "opportunity_id": (),
+        "account_id": ("crm_opportunities",),
+        "customer_id": ("crm_opportunities", "crm_contacts"),
+    },
+    "event_log": {"source_case_id": ()},
+    "support_events": {"support_contact_id": (), "customer_id": ("support_contacts",)},
+    "crm_opportunities": {
+        "opportunity_id": (),
+        "account_id": (),
+        "customer_id": ("crm_contacts",),
+    },
+}
+SOURCES = tuple(_ENTITY_COLUMNS)
+
+# Sources without a JSON column offer their actor (changed_by, agent_team, owner) only.
+_ACTOR_ONLY = ("crm_stage_changes", "support_events", "crm_opportunities")
+_OPPORTUNITY_EVENTS = ("created", "won", "lost")
+_FLAGS = {
+    **dict.fromkeys(("true", "yes", "1", "wahr"), True),
+    **dict.fromkeys(("false", "no", "0", "falsch"), False),
+}
+_OPERATORS = "equals not_equals in contains starts_with gt gte lt lte exists not_exists"
+_FEEDBACK_TYPES = (
+    "functionality feature_request usability reliability customer_service pricing_billing other"
+)
+_DIMENSION_SOURCES = (
+    *SOURCES,
+    *("crm_accounts", "crm_contacts", "support_contacts", "survey_responses"),
+    "experiment_assignments",
+)
+
+
+# --- one cell -------------------------------------------------------------------------
+
+T = TypeVar("T")
+
+
+def _checked(value: T, holds: object, message: str, remedy: str) -> T:
+    """The value, if it holds; else pydantic reports message and remedy with its column."""
+    if not holds:
+        raise PydanticCustomError("refused", "{message}", {"message": message, "remedy": remedy})
+    return value
+
+
+def _nearest(value: str, known: Iterable[str]) -> str:
+    """Remedy for an unknown name: the nearest known one, else all of them."""
+    names = {name.lower(): name for name in sorted(known)}
+    close = difflib.get_close_matches(value.lower(), names, n=1)
+    if close:
+        return f"did you mean '{names[close[0]]}'?"
+    return f"known: {', '.join(names.values())}" if names else "none is defined"
+
+
+def _one_of(words: str, what: str) -> AfterValidator:
+    known = words.split()
+    return AfterValidator(
+        lambda value: _checked(
+            value, value in known, f"unknown {what} '{value}'", _nearest(value, known)
+        )
+    )
+
+
+def _at_least(bound: float) -> AfterValidator:
+    return AfterValidator(
+        lambda value: _checked(
+            value, value >= bound, f"{value} is too small", f"write {bound} or more"
+        )
+    )
+
+
+def _like(pattern: str, what: str, remedy: str) -> AfterValidator:
+    return AfterValidator(
+        lambda value: _checked(
+            value, re.fullmatch(pattern, value), f"'{value}' is no {what}", remedy
+        )
+    )
+
+
+# Parsers of text; what is no text is a field's default.
+
+
+def _number(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    _checked(value, not value.endswith("%"), f"'{value}' is a percentage", "write 0.6 for 60 %")
+    # It is a thousand or a little over one, depending on who saved the file.
+    is_ambiguous = re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", value)
+    _checked(value, not is_ambiguous, f"'{value}' is ambiguous", "write it like 1234 or 1.234")
+    is_number = re.fullmatch(r"[+-]?\d{1,15}([.,]\d{1,20})?", value)
+    remedy = "write it like 1234.5, without a unit"
+    return _checked(value, is_number, f"'{value}' is no number", remedy).replace(",", ".")
+
+
+def _integer(value: object) -> object:
+    number = _number(value)
+    if not isinstance(number, str):
+        return number
+    whole = int(Decimal(number))
+    is_integer = whole == Decimal(number) and abs(whole) < 2**31
+    return _checked(whole, is_integer, f"'{value}' is no whole number", "write it like 30")
+
+
+def _flag(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    flag = _FLAGS.get(value.lower())
+    message = f"'{value}' is neither true nor false"
+    return _checked(flag, flag is not None, message, "write true or false")
+
+
+def _day(value: object) -> object:
+    for pattern in ("%Y-%m-%d", "%d.%m.%Y"):
+        with suppress(ValueError):
+            return datetime.strptime(str(value), pattern).date()
+    return _checked(
+        value, value is None, f"'{value}' is no date", "write it like 2026-01-31 or 31.01.2026"
+    )
+
+
+def _clock(value: object) -> object:
+    match = re.fullmatch(r"(\d{1,2}):([0-5]\d)(:00)?", str(value))
+    clock = f"{int(match[1]):02}:{match[2]}" if match else "never"
+    remedy = "write it like 09:00, the latest is 24:00"
+    return _checked(clock, clock <= "24:00", f"'{value}' is no time of day", remedy)
+
+
+def _time_zone(value: str) -> str:
+    # It means another zone on every machine.
+    zones = available_timezones() - {"localtime"}
+    close = difflib.get_close_matches(value, zones, n=1) or ["Europe/Berlin"]
+    message = f"unknown time zone '{value}'"
+    return _checked(value, value in zones, message, f"write it like '{close[0]}'")
+
+
+# Cells that depend on cells to their left. A cell that is wrong itself is not in info.data.
+
+
+def _event_name(value: str, info: ValidationInfo) -> str:
+    is_known = info.data.get("source") != "crm_opportunities" or value in _OPPORTUNITY_EVENTS
+    remedy = _nearest(value, _OPPORTUNITY_EVENTS)
+    return _checked(value, is_known, f"crm_opportunities has no event '{value}'", remedy)
+
+
+def _property_name(value: str, info: ValidationInfo) -> str:
+    source = info.data.get("source")
+    is_known = source not in _ACTOR_ONLY or value == "resource"
+    message = f"{source} has no property '{value}'"
+    _checked(value, is_known, message, "its only one is resource, who did it")
+    return _checked(value, '"' not in value, "a quote in a name", "write the name alone")
+
+
+def _property_operator(value: str | None, info: ValidationInfo) -> str | None:
+    has_property = info.data.get("property_name", ...)
+    goes_together = has_property is ... or (has_property is None) == (value is None)
+    message = "a property and its operator go together"
+    return _checked(value, goes_together, message, "fill both or neither of them")
+
+
+def _property_value(value: str | None, info: ValidationInfo) -> str | None:
+    operator = info.data.get("property_operator", ...)
+    if operator is ...:
+        return value
+    needs_none = operator in (None, "exists", "not_exists")
+    if value is None or needs_none:
+        message = "nothing compares with it" if needs_none else f"{operator} needs a value"
+        remedy = "empty this cell" if needs_none else "fill this cell"
+        return _checked(value, (value is None) == needs_none, message, remedy)
+    if operator in ("gt", "gte", "lt", "lte"):
+        return str(_number(value))
+    if operator == "in":
+        values = [part.strip() for part in value.split("|")]
+        _checked(value, all(values), "an empty value in a list", "put one | between two values")
+        return "|".join(values)
+    return value
+
+
+def _segment_value(value: str, info: ValidationInfo) -> str:
+    dimension = info.data.get("segment_dimension", value)
+    is_whole = (dimension == "all") == (value == "all") or "segment_dimension" not in info.data
+    return _checked(value, is_whole, f"no segment is {dimension} = {value}", "the total: all = all")
+
+
+def _not_before(value: date | None, info: ValidationInfo, start: str) -> date | None:
+    first = info.data.get(start)
+    in_order = value is None or first is None or first <= value
+    return _checked(value, in_order, f"{value} is before {start} {first}", "swap them")
+
+
+Text = str
+Identifier = Annotated[str, _like("[a-z0-9_]+", "identifier", "use only a-z, 0-9 and _")]
+Integer = Annotated[int, BeforeValidator(_integer)]
+Positive = Annotated[Integer, _at_least(1)]
+Days = Annotated[
+    Positive,
+    AfterValidator(
+        lambda value: _checked(
+            value, value <= 36500, f"{value} days are too many", "write 36500 or less"
+        )
+    ),
+]
+Number = Annotated[float, BeforeValidator(_number)]
+Money = Annotated[
+    Decimal,
+    BeforeValidator(_number),
+    AfterValidator(
+        lambda value: _checked(
+            value, value == round(value, 2), f"{value} is no amount", "write two decimals at most"
+        )
+    ),
+]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Day = Annotated[date, BeforeValidator(_day)]
+Clock = Annotated[str, AfterValidator(_clock)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+Currency = Annotated[str, _like("[A-Z]{3}", "currency", "write its ISO code, such as EUR")]
+WebAddress = Annotated[str, _like(r"https?://\S+", "web address", "begin with https://")]
+
+Source = Annotated[str, _one_of(" ".join(SOURCES), "source")]
+ValueSource = Annotated[str, _one_of("events event_log crm_opportunities", "source")]
+DimensionSource = Annotated[str, _one_of(" ".join(_DIMENSION_SOURCES), "source")]
+OrderMode = Annotated[str, _one_of("ordered strict any", "order mode")]
+Phase = Annotated[
+    str, _one_of("awareness consideration purchase onboarding loyalty advocacy", "phase")
+]
+StageKind = Annotated[str, _one_of("progress success exit", "stage kind")]
+KeyMoment = Annotated[
+    str, _one_of("first_impression first_value extended_value renewal", "key moment")
+]
+AsOfRule = Annotated[str, _one_of("entering_event latest_at_entry first_at_entry", "as-of rule")]
+Direction = Annotated[str, _one_of("higher_is_better lower_is_better", "direction")]
+Scale = Annotated[str, _one_of("proportion duration score", "scale")]
+Category = Annotated[str, _one_of("low_hanging_fruit process_tweak long_term_project", "category")]
+FeedbackType = Annotated[str, _one_of(_FEEDBACK_TYPES, "feedback type")]
+
+EventName = Annotated[str, AfterValidator(_event_name)]
+PropertyName = Annotated[str, AfterValidator(_property_name)]
+Operator = Annotated[str, _one_of(_OPERATORS, "operator")]
+PropertyOperator = Annotated[Operator | None, AfterValidator(_property_operator)]
+PropertyValue = Annotated[str | None, AfterValidator(_property_value)]
+SegmentValue = Annotated[str, AfterValidator(_segment_value)]
+
+
+# --- one row --------------------------------------------------------------------------
+
+
+class Row(BaseModel):
+    """A row of a table of the map; its fields are the table's columns, in their order.
+
+    Empty cells take the field's default; a field without a default must be filled.
+    """
+
+    # Defaults are checked too: whether a cell may be empty can depend on its neighbours.
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    table: ClassVar[str]
+    # Columns that together are unique; the whole row is, in any case.
+    keys: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+
+class Journey(Row):
+    """A named ordered path an entity takes. Windows and gaps are in days."""
+
+    table = "journeys"
+    keys = (("journey_id",),)
+
+    journey_id: Identifier
+    name: Text
+    entity: Identifier
+    attempt_gap_days: Days | None = None
+    order_mode: OrderMode = "ordered"
+    time_zone: TimeZone
+    calendar_id: Identifier | None = None
+    conversion_window_days: Days
+    success_value_source: ValueSource | None = None
+    success_value_column: Text | None = None
+    default_success_value: Money | None = None
+    currency: Currency | None = None
+
+    @property
+    def has_own_id(self) -> bool:
+        """Whether the entity has an id of its own, so that quiet never splits its attempts."""
+        return self.entity not in ("customer", "account")
+
+    @field_validator("attempt_gap_days")
+    @classmethod
+    def _gap(cls, value: int | None, info: ValidationInfo) -> int | None:
+        is_split = info.data.get("entity") in ("customer", "account")
+        message = f"must not be empty where the entity is {info.data.get('entity')}"
+        remedy = "write after how many quiet days a new attempt begins"
+        return _checked(value, value is not None or not is_split, message, remedy)
+
+    @field_validator("success_value_column")
+    @classmethod
+    def _value_column(cls, value: str | None, info: ValidationInfo) -> str | None:
+        source = info.data.get("success_value_source", ...)
+        goes_together = source is ... or (value is None) == (source is None)
+        message = "a value's source and its column go together"
+        _checked(value, goes_together, message, "fill both or neither of them")
+        is_known = source != "crm_opportunities" or value == "amount"
+        return _checked(value, is_known, f"no value in {source}: '{value}'", "write amount")
+
+    @field_validator("currency")
+    @classmethod
+    def _value_currency(cls, value: str | None, info: ValidationInfo) -> str | None:
+        is_valued = info.data.get("success_value_source") or info.data.get("default_success_value")
+        remedy = "write its ISO code, such as EUR"
+        return _checked(value, value or not is_valued, "a value needs a currency", remedy)
+
+
+class Stage(Row):
+    """A state in a journey; the first in order is the entry."""
+
+    table = "stages"
+    keys = (("journey_id", "stage_id"), ("journey_id", "stage_order"))
+
+    journey_id: Identifier
+    stage_id: Identifier
+    stage_order: Integer
+    phase: Phase
+    stage_kind: StageKind
+    key_moment: KeyMoment | None = None
+    is_optional: Flag = False
+    conversion_window_days: Days | None = None
+
+
+class StageRule(Row):
+    """An event or CRM stage value that means a stage; the lowest priority number wins."""
+
+    table = "stage_rules"
+
+    journey_id: Identifier
+    stage_id: Identifier
+    source: Source
+    event_name: EventName
+    property_name: PropertyName | None = None
+    property_operator: PropertyOperator = None
+    property_value: PropertyValue = None
+    priority: Integer | None = None
+
+
+class Exclusion(Row):
+    """Bots, tests and internal traffic, by rule."""
+
+    table = "exclusions"
+    keys = (("exclusion_id",),)
+
+    exclusion_id: Identifier
+    journey_id: Identifier | None = None
+    source: Source
+    event_name: EventName | None = None
+    property_name: PropertyName | None = None
+    property_operator: PropertyOperator = None
+    property_value: PropertyValue = None
+    reason: Text
+
+    @field_validator("property_name")
+    @classmethod
+    def _excludes_a_part(cls, value: str | None, info: ValidationInfo) -> str | None:
+        is_part = value is not None or info.data.get("event_name", ...) is not None
+        message = f"excludes every row of {info.data.get('source')}"
+        return _checked(value, is_part, message, "fill event_name or property_name")
+
+
+class EntityLink(Row):
+    """How a journey's entity is found in a source."""
+
+    table = "entity_links"
+    keys = (("journey_id", "source"),)
+
+    journey_id: Identifier
+    source: Source
+    entity_column: Text
+
+    @field_validator("entity_column")
+    @classmethod
+    def _of_source(cls, value: str, info: ValidationInfo) -> str:
+        source = info.data.get("source", "")
+        allowed = _ENTITY_COLUMNS.get(source, {value: ()})
+        message = f"{source} finds no entity by '{value}'"
+        return _checked(value, value in allowed, message, f"known: {', '.join(allowed)}")
+
+
+class Funnel(Row):
+    """A declared funnel."""
+
+    table = "funnels"
+    keys = (("funnel_id",),)
+
+    funnel_id: Identifier
+    journey_id: Identifier
+    name: Text
+    order_mode: OrderMode = "ordered"
+    conversion_window_days: Days
+
+
+class FunnelStep(Row):
+    """A step of a declared funnel."""
+
+    table = "funnel_steps"
+    keys = (("funnel_id", "step_order"),)
+
+    funnel_id: Identifier
+    step_order: Integer
+    step_name: Text
+    source: Source
+    event_name: EventName
+    property_name: PropertyName | None = None
+    property_operator: PropertyOperator = None
+    property_value: PropertyValue = None
+    is_optional: Flag = False
+    is_exclusion: Flag = False
+    step_window_days: Days | None = None
+
+
+class Touchpoint(Row):
+    """Where customer and company meet."""
+
+    table = "touchpoints"
+    keys = (("touchpoint_id",),)
+
+    touchpoint_id: Identifier
+    name: Text
+    channel: Text
+    owner_team: Text | None = None
+    owner_column: PropertyName | None = None
+    response_event: Text | None = None
+    is_promoted: Flag = False
+    response_target_minutes: Positive | None = None
+
+
+class TouchpointRule(Row):
+    """An event that means a touchpoint; the lowest priority number wins."""
+
+    table = "touchpoint_rules"
+
+    touchpoint_id: Identifier
+    source: Source
+    event_name: EventName
+    property_name: PropertyName | None = None
+    property_operator: PropertyOperator = None
+    property_value: PropertyValue = None
+    priority: Integer | None = None
+
+
+class SegmentDimension(Row):
+    """A dimension by which measures are cut."""
+
+    table = "segment_dimensions"
+    keys = (("journey_id", "dimension"),)
+
+    journey_id: Identifier
+    dimension: Identifier
+    source: DimensionSource
+    source_column: Text
+    as_of_rule: AsOfRule | None = None
+    is_immutable: Flag = False
+    top_n: Positive = 10
+    is_ranked: Flag = True
+    paired_with: Identifier | None = None
+
+    @field_validator("dimension")
+    @classmethod
+    def _not_all(cls, value: str) -> str:
+        return _checked(value, value != "all", "'all' means the total", "choose another name")
+
+    @field_validator("is_immutable")
+    @classmethod
+    def _has_history(cls, value: bool, info: ValidationInfo) -> bool:
+        rule = info.data.get("as_of_rule", ...)
+        message = "a dimension is either immutable or read as of a time"
+        remedy = "write true here or fill as_of_rule: today's value is not the one at entry"
+        return _checked(value, rule is ... or value == (rule is None), message, remedy)
+
+
+class Metric(Row):
+    """A metric that every measure, benchmark and chart joins to."""
+
+    table = "metrics"
+    keys = (("metric_id",),)
+
+    metric_id: Identifier
+    label: Text
+    unit: Text
+    direction: Direction
+    scale: Scale
+    score_min: Number | None = None
+    score_max: Number | None = None
+    loss_family: Identifier | None = None
+    equivalence_margin: Annotated[Number, _at_least(0)]
+    definition_version: Positive
+    description: Text
+
+    @field_validator("score_min", "score_max")
+    @classmethod
+    def _range(cls, value: float | None, info: ValidationInfo) -> float | None:
+        scale, low = info.data.get("scale"), info.data.get("score_min")
+        message = "a score, and nothing else, has a range"
+        remedy = "fill score_min and score_max for a score, empty them for the rest"
+        _checked(value, scale is None or (scale == "score") == (value is not None), message, remedy)
+        in_order = value is None or low is None or low < value
+        return _checked(value, in_order, f"{value} is not above score_min {low}", "swap them")
+
+
+class MetricRule(Row):
+    """An outcome after an anchor stage, from_day to to_day days later, or by a due date."""
+
+    table = "metric_rules"
+    keys = (("metric_id", "journey_id", "anchor_stage"),)
+
+    metric_id: Identifier
+    journey_id: Identifier
+    anchor_stage: Identifier
+    outcome_stage: Identifier
+    from_day: Annotated[Integer, _at_least(0)] | None = None
+    to_day: Days | None = None
+    due_property: Text | None = None
+    is_negated: Flag = False
+
+    @field_validator("to_day")
+    @classmethod
+    def _after_from(cls, value: int | None, info: ValidationInfo) -> int | None:
+        first = info.data.get("from_day")
+        in_order = value is None or first is None or first < value
+        return _checked(value, in_order, f"{value} is not after from_day {first}", "swap them")
+
+    @field_validator("due_property")
+    @classmethod
+    def _has_an_end(cls, value: str | None, info: ValidationInfo) -> str | None:
+        ends = value is not None or info.data.get("to_day", ...) is not None
+        return _checked(value, ends, "the rule has no end", "fill to_day or due_property")
+
+
+class Benchmark(Row):
+    """A desired value of a metric, from valid_from to valid_to (both included, empty: open)."""
+
+    table = "benchmarks"
+    keys = (("benchmark_id",),)
+
+    benchmark_id: Identifier
+    metric_id: Identifier
+    definition_version: Positive
+    journey_id: Identifier
+    stage_id: Identifier
+    segment_dimension: Identifier = "all"
+    segment_value: SegmentValue = "all"
+    kind: Text
+    value: Number
+    window_days: Days | None = None
+    percentile: Number | None = None
+    n: Positive | None = None
+    valid_from: Day | None = None
+    valid_to: Day | None = None
+    source: Text
+    source_url: WebAddress | None = None
+    note: Text | None = None
+
+    @field_validator("kind")
+    @classmethod
+    def _given(cls, value: str) -> str:
+        message = "own_past is computed, not given; not available yet"
+        _checked(value, value != "own_past", message, "delete this row")
+        known = ("industry", "target")
+        return _checked(value, value in known, f"unknown kind '{value}'", _nearest(value, known))
+
+    @field_validator("percentile")
+    @classmethod
+    def _percent(cls, value: float | None) -> float | None:
+        is_percent = value is None or 1 <= value < 100
+        return _checked(value, is_percent, f"{value} is no percentile", "write 50 for the median")
+
+    @field_validator("valid_to")
+    @classmethod
+    def _period(cls, value: date | None, info: ValidationInfo) -> date | None:
+        return _not_before(value, info, "valid_from")
+
+
+class Action(Row):
+    """An improvement action and how it will be read out."""
+
+    table = "actions"
+    keys = (("action_id",),)
+
+    action_id: Identifier
+    title: Text
+    category: Category
+    owner: Text
+    hypothesis: Text
+    journey_id: Identifier
+    stage_id: Identifier
+    metric_id: Identifier
+    segment_dimension: Identifier = "all"
+    segment_value: SegmentValue = "all"
+    control_segment_value: Text | None = None
+    started_on: Day
+    ended_on: Day | None = None
+    experiment_id: Text | None = None
+    control_arm: Text | None = None
+    readout_on: Day | None = None
+
+    @field_validator("ended_on", "readout_on")
+    @classmethod
+    def _period(cls, value: date | None, info: ValidationInfo) -> date | None:
+        return _not_before(value, info, "started_on")
+
+    @field_validator("control_arm", "readout_on")
+    @classmethod
+    def _experiment(cls, value: str | date | None, info: ValidationInfo) -> str | date | None:
+        message = "an experiment names its control arm and the day of its readout"
+        is_named = value is not None or not info.data.get("experiment_id")
+        return _checked(value, is_named, message, "fill this cell")
+
+
+class FeedbackTopic(Row):
+    """A text pattern that means a topic; the lowest priority number wins."""
+
+    table = "feedback_topics"
+    keys = (("pattern", "topic", "language"),)
+
+    pattern: Text
+    topic: Identifier
+    feedback_type: FeedbackType
+    language: Identifier
+    priority: Integer | None = None
+
+
+class Calendar(Row):
+    """Working hours on a weekday (1 = Monday), local time."""
+
+    table = "calendars"
+    keys = (("calendar_id", "weekday", "opens_at"),)
+
+    calendar_id: Identifier
+    time_zone: TimeZone
+    weekday: Integer
+    opens_at: Clock
+    closes_at: Clock
+
+    @field_validator("weekday")
+    @classmethod
+    def _iso(cls, value: int) -> int:
+        is_weekday = 1 <= value <= 7
+        return _checked(value, is_weekday, f"{value} is no weekday", "1 is Monday, 7 is Sunday")
+
+    @field_validator("closes_at")
+    @classmethod
+    def _after_opening(cls, value: str, info: ValidationInfo) -> str:
+        opens = info.data.get("opens_at", "")
+        message = f"closes at {value}, but opens at {opens}"
+        return _checked(value, opens < value, message, "write two rows for hours over midnight")
+
+
+class Holiday(Row):
+    """A day without working hours."""
+
+    table = "holidays"
+    keys = (("calendar_id", "holiday_date"),)
+
+    calendar_id: Identifier
+    holiday_date: Day
+    name: Text
+
+
+TABLES: dict[str, type[Row]] = {
+    model.table: model
+    for model in (
+        *(Journey, Stage, StageRule, Exclusion, EntityLink, Funnel, FunnelStep),
+        *(Touchpoint, TouchpointRule, SegmentDimension, Metric, MetricRule, Benchmark),
+        *(Action, FeedbackTopic, Calendar, Holiday),
+    )
+}
+_REQUIRED = ("journeys", "stages", "stage_rules", "entity_links")
+
+R = TypeVar("R", bound=Row)
+
+
+# --- one file -------------------------------------------------------------------------
+
+
+@dataclass
+class _Sheet:
+    """One file as read: `cells` of every line, empty ones left out, and its valid `rows`."""
+
+    file: str
+    columns: set[str] = field(default_factory=set)
+    cells: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    rows: list[tuple[int, Row]] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Every line became a row, so that what is absent here is absent indeed."""
+        return bool(self.columns) and len(self.rows) == len(self.cells)
+
+    def known(self, columns: Sequence[str]) -> set[tuple[str, ...]] | None:
+        """Values of some columns, of broken lines too; None where the file cannot tell."""
+        if not self.columns.issuperset(columns):
+            return None
+        return {tuple(cells.get(column, "") for column in columns) for _, cells in self.cells}
+
+
+class _Sheets(dict[str, _Sheet]):
+    """The files of a map by table."""
+
+    def of(self, model: type[R]) -> list[tuple[int, R]]:
+        """The valid rows of a table, each with its physical line."""
+        return cast(list[tuple[int, R]], self[model.table].rows)
+
+    def known(self, model: type[Row], *columns: str) -> set[tuple[str, ...]] | None:
+        return self[model.table].known(columns)
+
+
+def _problem(model: type[Row], line: int, column: str, message: str, remedy: str | None) -> Problem:
+    return Problem(f"{model.table}.csv", message, line, column, remedy)
+
+
+def _decoded(data: bytes) -> tuple[str, int | None]:
+    """Text of a file and the line of its first undecodable byte, None where there is none."""
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        return "", data.count(b"\n", 0, error.start) + 1
+    # UTF-16 without its mark is valid UTF-8 full of NUL.
+    return (text, None) if "\0" not in text else ("", text[: text.index("\0")].count("\n") + 1)
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Records that are not blank, stripped, each with the physical line it begins on.
+
+    Raises:
+        csv.Error: with that line and the reason, where quotes do not match.
+    """
+    header = next((line for line in text.splitlines() if line.strip(" ,;\t")), None)
+    if header is None:
+        return
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            record = [cell.replace("\r\n", "\n").strip() for cell in next(reader)]
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise csv.Error(line, str(error)) from error
+        if any(record):
+            yield line, record
+
+
+def _read(path: Path, model: type[Row], problems: list[Problem]) -> _Sheet:
+    """Read one file; what is wrong with it is added to `problems`."""
+    sheet = _Sheet(path.name)
+    fields = model.model_fields
+
+    def report(message: str, line: int | None, column: str | None, remedy: str | None) -> None:
+        problems.append(Problem(path.name, message, line, column, remedy))
+
+    try:
+        text, bad_line = _decoded(path.read_bytes())
+    except OSError as error:
+        report(f"cannot be read: {error.strerror}", None, None, "check the file")
+        return sheet
+    if bad_line is not None:
+        report("not UTF-8", bad_line, None, "save it as CSV UTF-8")
+        return sheet
+    try:
+        records = list(_records(text))
+    except csv.Error as error:
+        line, reason = error.args
+        report(f"broken quote: {reason}", line, None, 'write a quote inside quotes as ""')
+        return sheet
+    if not records:
+        report("the file is empty", None, None, f"begin with the header {','.join(fields)}")
+        return sheet
+
+    (header_line, header), *lines = records
+    for column, count in Counter(filter(None, header)).items():
+        if column not in fields:
+            report("unknown column", header_line, column, _nearest(column, fields))
+        elif count > 1:
+            report("the column is there twice", header_line, column, "delete one")
+    for column, info in fields.items():
+        if column not in header and info.is_required():
+            report("the column is missing", header_line, column, "add it")
+    sheet.columns = set(header) & set(fields)
+
+    for line, record in lines:
+        if any(cell for name, cell in zip_longest(header, record) if not name):
+            report("a cell without a column", line, None, "put a cell with a delimiter in quotes")
+            continue
+        named = zip(header, record, strict=False)
+        cells = {name: cell for name, cell in named if cell and name in fields}
+        sheet.cells.append((line, cells))
+        try:
+            sheet.rows.append((line, model.model_validate(cells)))
+        except ValidationError as refused:
+            for detail in refused.errors():
+                column = str(detail["loc"][0])
+                if detail["type"] != "missing":
+                    report(detail["msg"], line, column, detail.get("ctx", {}).get("remedy"))
+                elif column in header:
+                    report("must not be empty", line, column, "fill this cell")
+    return sheet
+
+
+# --- the tables together --------------------------------------------------------------
+
+# A column of this name, in any table, names a row of that table, by this column there.
+_REFERENCES: dict[str, tuple[type[Row], str]] = {
+    "journey_id": (Journey, "journey_id"),
+    "stage_id": (Stage, "stage_id"),
+    "anchor_stage": (Stage, "stage_id"),
+    "outcome_stage": (Stage, "stage_id"),
+    "metric_id": (Metric, "metric_id"),
+    "funnel_id": (Funnel, "funnel_id"),
+    "touchpoint_id": (Touchpoint, "touchpoint_id"),
+    "calendar_id": (Calendar, "calendar_id"),
+    "segment_dimension": (SegmentDimension, "dimension"),
+    "paired_with": (SegmentDimension, "dimension"),
+}
+
+
+def _check_keys(sheets: _Sheets) -> Iterator[Problem]:
+    for model in TABLES.values():
+        for key in model.keys or (tuple(model.model_fields),):
+            first: dict[tuple[object, ...], int] = {}
+            for line, row in sheets.of(model):
+                before = first.setdefault(tuple(getattr(row, name) for name in key), line)
+                if before != line:
+                    what = f"same {', '.join(key)}" if model.keys else "the same"
+                    yield _problem(
+                        model, line, key[-1], f"{what} as line {before}", "change or delete one"
+                    )
+
+
+def _check_references(sheets: _Sheets) -> Iterator[Problem]:
+    journeys = sheets.known(Journey, "journey_id") or set()
+    for model in TABLES.values():
+        for column in _REFERENCES.keys() & model.model_fields.keys():
+            target, target_column = _REFERENCES[column]
+            # Names of stages and dimensions count within their journey.
+            within = target in (Stage, SegmentDimension)
+            scope = ("journey_id",) if within else ()
+            known = sheets.known(target, *scope, target_column)
+            if known is None or (model is target and column == target_column):
+                continue
+            for line, row in sheets.of(model):
+                value = getattr(row, column)
+                journey = tuple(getattr(row, name) for name in scope)
+                is_total = column == "segment_dimension" and value == "all"
+                if value is None or is_total or (*journey, value) in known:
+                    continue
+                # An unknown journey is reported once, as such.
+                if not within or journey in journeys:
+                    peers = [key[-1] for key in known if key[:-1] == journey]
+                    what = target_column.removesuffix("_id")
+                    where = f" in journey '{journey[0]}'" if within else ""
+                    message = f"unknown {what} '{value}'{where}"
+                    remedy = _nearest(value, peers)
+                    yield _problem(model, line, column, message, remedy)
+
+
+def _check_journeys(sheets: _Sheets) -> Iterator[Problem]:
+    """Attempts outlast windows; a journey begins with progress and ends in a success."""
+    for line, journey in sheets.of(Journey):
+        own = [item for item in sheets.of(Stage) if item[1].journey_id == journey.journey_id]
+        windows = [stage.conversion_window_days or 0 for _, stage in own]
+        longest = max(journey.conversion_window_days, *windows, 0)
+        if (journey.attempt_gap_days or longest) < longest:
+            message = f"{journey.attempt_gap_days} days are less than the journey's longest window"
+            remedy = f"write {longest} or more"
+            yield _problem(Journey, line, "attempt_gap_days", message, remedy)
+        if not sheets["stages"].is_whole:
+            continue
+        last_success = max(
+            (stage.stage_order for _, stage in own if stage.stage_kind == "success"), default=None
+        )
+        if last_success is None:
+            message = f"journey '{journey.journey_id}' has no success stage"
+            remedy = "add a stage of kind success to stages.csv"
+            yield _problem(Journey, line, "journey_id", message, remedy)
+            continue
+        entry_line, entry = min(own, key=lambda item: item[1].stage_order)
+        if entry.stage_kind != "progress":
+            message = f"the first stage of a journey is its entry and cannot be {entry.stage_kind}"
+            remedy = "give a progress stage the lowest stage_order"
+            yield _problem(Stage, entry_line, "stage_kind", message, remedy)
+        for stage_line, stage in own:
+            is_behind = stage.stage_kind == "progress" and stage.stage_order > last_success
+            if is_behind and journey.order_mode != "any":
+                message = f"'{stage.stage_id}' lies behind every success, so it never converts"
+                remedy = "give the success stage a higher stage_order"
+                yield _problem(Stage, stage_line, "stage_order", message, remedy)
+
+
+def _check_coverage(sheets: _Sheets) -> Iterator[Problem]:
+    """Each stage has a rule, each funnel a step, each source that is used a link."""
+    for model, wanted, columns, blamed in (
+        (Stage, StageRule, ("journey_id", "stage_id"), "stage_id"),
+        (Funnel, FunnelStep, ("funnel_id",), "funnel_id"),
+        (StageRule, EntityLink, ("journey_id", "source"), "source"),
+    ):
+        known = sheets.known(wanted, *columns)
+        for line, row in sheets.of(model):
+            key = tuple(getattr(row, column) for column in columns)
+            if known is not None and key not in known:
+                known.add(key)
+                message = f"no row of {wanted.table} for {' and '.join(columns)} {', '.join(key)}"
+                remedy = f"add one to {wanted.table}.csv"
+                yield _problem(model, line, blamed, message, remedy)
+
+
+def _check_links(sheets: _Sheets) -> Iterator[Problem]:
+    """One kind of id per journey: or one entity's events and CRM rows would be two cases."""
+    agreed = {
+        journey.journey_id: None if journey.has_own_id else f"{journey.entity}_id"
+        for _, journey in sheets.of(Journey)
+    }
+    for line, link in sheets.of(EntityLink):
+        # The case id of a log is whatever the journey says it is.
+        if link.entity_column == "source_case_id" or link.journey_id not in agreed:
+            continue
+        expected = agreed[link.journey_id] or link.entity_column
+        agreed[link.journey_id] = expected
+        if link.entity_column != expected:
+            message = f"'{link.entity_column}' is another entity than '{expected}'"
+            remedy = f"write {expected}, or change the journey's entity"
+            yield _problem(EntityLink, line, "entity_column", message, remedy)
+
+
+def _check_rules(sheets: _Sheets) -> Iterator[Problem]:
+    """No two rules that match the same rows, with one priority, for different things."""
+    for model, target in ((StageRule, "stage_id"), (TouchpointRule, "touchpoint_id")):
+        peers: dict[tuple[object, ...], list[tuple[int, Row]]] = defaultdict(list)
+        for line, rule in sheets[model.table].rows:
+            cells = rule.model_dump()
+            named = cells.pop(target)
+            condition = [cells.pop(f"property_{part}") for part in ("name", "operator", "value")]
+            group = peers[tuple(cells.values())]
+            for before, other in group:
+                peer = other.model_dump()
+                peer_condition = [
+                    peer[f"property_{part}"] for part in ("name", "operator", "value")
+                ]
+                # A rule without a condition matches all that a rule with one does.
+                overlaps = None in (condition[0], peer_condition[0]) or condition == peer_condition
+                if overlaps and named != peer[target]:
+                    message = f"ambiguous: line {before} says '{peer[target]}' for the same rows"
+                    remedy = "give the rule that should win a lower priority number"
+                    yield _problem(model, line, target, message, remedy)
+                    break
+            group.append((line, rule))
+
+
+_BENCHMARK_PLACE = (
+    *("metric_id", "journey_id", "stage_id", "segment_dimension", "segment_value", "kind"),
+)
+
+
+def _check_benchmarks(sheets: _Sheets) -> Iterator[Problem]:
+    metrics = {metric.metric_id: metric for _, metric in sheets.of(Metric)}
+    terminal = {
+        (stage.journey_id, stage.stage_id)
+        for _, stage in sheets.of(Stage)
+        if stage.stage_kind != "progress"
+    }
+    seen: dict[tuple[str, ...], list[tuple[int, Benchmark]]] = defaultdict(list)
+    for line, benchmark in sheets.of(Benchmark):
+        metric = metrics.get(benchmark.metric_id)
+        if metric is not None:
+            yield from _check_value(line, benchmark, metric)
+            is_left = metric.scale == "duration" or metric.loss_family == "conversion"
+            if is_left and (benchmark.journey_id, benchmark.stage_id) in terminal:
+                message = f"nothing leaves '{benchmark.stage_id}', so it has no {metric.metric_id}"
+                remedy = "name the stage before it"
+                yield _problem(Benchmark, line, "stage_id", message, remedy)
+        place = seen[tuple(getattr(benchmark, column) for column in _BENCHMARK_PLACE)]
+        for before, other in place:
+            begin = max(benchmark.valid_from or date.min, other.valid_from or date.min)
+            end = min(benchmark.valid_to or date.max, other.valid_to or date.max)
+            if begin <= end:
+                message = f"valid together with '{other.benchmark_id}' in line {before}"
+                remedy = "end one the day before the other begins, or delete one"
+                yield _problem(Benchmark, line, "valid_from", message, remedy)
+                break
+        place.append((line, benchmark))
+
+
+def _check_value(line: int, benchmark: Benchmark, metric: Metric) -> Iterator[Problem]:
+    """A proportion lies in 0 to 1, a duration above 0, a score in its range."""
+    value, low, high = benchmark.value, 0.0, float("inf")
+    remedy = f"write a positive number of {metric.unit}"
+    if metric.scale == "proportion":
+        high = 1.0
+        remedy = f"write {value / 100:g} for {value:g} %" if 1 < value <= 100 else "0 to 1"
+    elif metric.score_min is not None and metric.score_max is not None:
+        low, high = metric.score_min, metric.score_max
+        remedy = f"write a number from {low:g} to {high:g}"
+    if not low <= value <= high or (metric.scale == "duration" and value == 0):
+        message = f"{value:g} is no value of {metric.metric_id}"
+        yield _problem(Benchmark, line, "value", message, remedy)
+
+
+_CHECKS: tuple[Callable[[_Sheets], Iterator[Problem]], ...] = (
+    *(_check_keys, _check_references, _check_journeys, _check_coverage),
+    *(_check_links, _check_rules, _check_benchmarks),
+)
+
+
+# --- the map --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class JourneyMap:
+    """A map without contradictions: the rows of every table, absent tables empty."""
+
+    tables: dict[str, list[Row]]
+
+    def rows(self, model: type[R]) -> list[R]:
+        """The rows of one table, typed."""
+        return cast(list[R], self.tables[model.table])
+
+    def sources(self) -> tuple[str, ...]:
+        """Raw tables without which no case is found: the stage rules' and their links', sorted."""
+        used = {(rule.journey_id, rule.source) for rule in self.rows(StageRule)}
+        through = {
+            table
+            for link in self.rows(EntityLink)
+            if (link.journey_id, link.source) in used
+            for table in _ENTITY_COLUMNS[link.source][link.entity_column]
+        }
+        return tuple(sorted({source for _, source in used} | through))
+
+    @cached_property
+    def csvs(self) -> dict[str, str]:
+        """Canonical CSV text of every table: comma, LF, true/false, ISO dates."""
+        return {table: _csv(TABLES[table], rows) for table, rows in self.tables.items()}
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the canonical CSVs, in hex."""
+        content = "".join(f"{table}.csv\n{text}" for table, text in self.csvs.items())
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _csv(model: type[Row], rows: Iterable[Row]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(model.model_fields)
+    writer.writerows([_cell(getattr(row, name)) for name in model.model_fields] for row in rows)
+    return out.getvalue()
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else f"{value}"
+
+
+def load_journey_map(folder: Path) -> JourneyMap:
+    """Read and check the map in a folder of CSV files.
+
+    `journeys`, `stages`, `stage_rules` and `entity_links` must be there; an absent
+    `metrics` is the project's own, any other absent table is empty. Files may have a
+    byte-order mark, be UTF-16, use semicolons or tabs, CRLF and decimal commas.
+
+    Raises:
+        InputError: the map cannot be used; it names every problem found, each with file,
+            physical line, column and remedy.
+    """
+    if not folder.is_dir():
+        remedy = "check --map or JOURNEY_GAPS_MAP"
+        raise InputError(
+            "The journey map cannot be used.",
+            [Problem(str(folder), "no such folder", remedy=remedy)],
+        )
+    problems: list[Problem] = []
+    expected = [f"{table}.csv" for table in TABLES]
+    present = {
+        path.name: path
+        for path in sorted(folder.iterdir())
+        # A spreadsheet that is open leaves a hidden lock file beside its file.
+        if path.suffix.lower() == ".csv" and not path.name.startswith((".", "~"))
+    }
+    for name in present.keys() - set(expected):
+        problems.append(Problem(name, "no table of the map", remedy=_nearest(name, expected)))
+
+    sheets = _Sheets()
+    for table, model in TABLES.items():
+        name = f"{table}.csv"
+        path = present.get(name, DEFAULT_METRICS if model is Metric else None)
+        if path is not None:
+            sheets[table] = _read(path, model, problems)
+        elif table in _REQUIRED:
+            sheets[table] = _Sheet(name)
+            remedy = f"add it, with the columns {','.join(model.model_fields)}"
+            problems.append(Problem(name, "the file is missing", remedy=remedy))
+        else:
+            sheets[table] = _Sheet(name, set(model.model_fields))
+    for check in _CHECKS:
+        problems.extend(check(sheets))
+    if problems:
+        order = {name: index for index, name in enumerate(expected)}
+        problems.sort(key=lambda each: (order.get(each.file, -1), each.row or 0, str(each)))
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise InputError(f"The journey map in {folder} has {count}.", problems)
+    return JourneyMap({table: [row for _, row in sheets[table].rows] for table in TABLES})
+
+
+def write_seeds(journey_map: JourneyMap, destination: Path) -> None:
+    """Write every table as `<destination>/<table>.csv`, with a header even when empty.
+
+    Each file is replaced as a whole, and only if its content changes. Other files in the
+    folder are left alone.
+    """
+    destination.mkdir(parents=True, exist_ok=True)
+    for table, text in journey_map.csvs.items():
+        path = destination / f"{table}.csv"
+        content = text.encode()
+        if not path.is_file() or path.read_bytes() != content:
+            # dbt seeds whatever ends in .csv, and this file may be unfinished.
+            unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+            unfinished.write_bytes(content)
+            unfinished.replace(path)
