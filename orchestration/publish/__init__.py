@@ -1,0 +1,1 @@
+"""Publishing: a complete new folder per run, then one symlink swap."""

@@ -1,0 +1,1 @@
+"""Great Expectations by push-down in DuckDB: the adapter and the suites."""

@@ -1,0 +1,700 @@
+"""The GX layer against small warehouses: what it finds, what it says, what it leaves behind."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+
+from orchestration.errors import InputError, JourneyGapsError
+from orchestration.landing.contract import CONTRACT, create_tables_sql
+from orchestration.settings import PROJECT_DIR
+from orchestration.validation.suites import ExpectationOutcome, read_suites, run_suites
+
+EXPECTATIONS = PROJECT_DIR / "expectations"
+
+
+def contracts() -> dict[str, dict[str, str]]:
+    """The columns and types that dbt enforces on every mart that has a suite."""
+    checked = {file.stem.removeprefix("marts__") for file in EXPECTATIONS.glob("marts__*.json")}
+    models = [
+        model
+        for file in (PROJECT_DIR / "models" / "marts").rglob("*.yml")
+        for model in yaml.safe_load(file.read_text())["models"]
+    ]
+    return {
+        model["name"]: {column["name"]: column["data_type"] for column in model["columns"]}
+        for model in models
+        if model["name"] in checked
+    }
+
+
+MARTS = contracts()
+LINE = {
+    "content_hash": "h",
+    "load_id": 1,
+    "loaded_at": "2024-06-01 00:00:00",
+    "source_file": "file.csv",
+    "source_line": 2,
+}
+TOTAL = {
+    "journey_id": "loan",
+    "metric_id": "conversion_rate",
+    "stage_id": "submitted",
+    "segment_dimension": "all",
+    "segment_value": "all",
+    "period_start": "2024-01-01",
+    "n": 100,
+    "value": 0.4,
+    "ci_low": 0.3,
+    "ci_high": 0.5,
+}
+GAP = TOTAL | {
+    "gap_id": "g1",
+    "benchmark_id": "b1",
+    "benchmark_kind": "target",
+    "benchmark_value": 0.6,
+    "gap": -0.2,
+    "lag_factor": 1.5,
+    "p_value": 0.001,
+    "adjusted_p_value": 0.002,
+    "verdict": "lagging",
+    "severity": 0.4,
+    "reach": 1.0,
+    "recoverable_cases": 20.0,
+    "priority_rank": 1,
+    "lag_rank": 1,
+}
+VISIT = {
+    "visit_id": "v1",
+    "case_id": "c1",
+    "journey_id": "loan",
+    "entity_id": "e1",
+    "attempt_number": 1,
+    "visit_number": 1,
+    "stage_id": "submitted",
+    "entered_at": "2024-01-01 00:00:00",
+    "exited_at": "2024-01-02 00:00:00",
+    "is_open": False,
+    "is_left_truncated": False,
+    "time_in_stage_us": 86_400_000_000,
+    "next_stage_id": "approved",
+    "exit_kind": "success",
+}
+# One sound row a table.
+SOUND: dict[str, dict[str, Any]] = {
+    "raw.crm_accounts": LINE
+    | {"account_id": "a1", "created_at": "2020-01-01", "source_updated_at": "2024-01-01"},
+    "raw.crm_contacts": LINE
+    | {
+        "contact_id": "k1",
+        "account_id": "a1",
+        "created_at": "2024-01-01",
+        "source_updated_at": "2024-01-01",
+    },
+    "raw.crm_opportunities": LINE
+    | {
+        "opportunity_id": "o1",
+        "amount": 100,
+        "currency": "EUR",
+        "created_at": "2024-01-01",
+        "closed_at": "2024-01-01",
+        "is_won": True,
+        "source_updated_at": "2024-01-01",
+    },
+    "raw.support_contacts": LINE
+    | {
+        "support_contact_id": "s1",
+        "channel": "call",
+        "opened_at": "2024-01-01",
+        "first_response_at": "2024-01-01",
+        "source_updated_at": "2024-01-01",
+    },
+    "raw.survey_responses": LINE
+    | {
+        "response_id": "r1",
+        "survey": "nps",
+        "score": 10,
+        "scale_min": 0,
+        "scale_max": 10,
+        "asked_at": "2024-01-01",
+        "answered_at": "2024-01-02",
+        "source_updated_at": "2024-01-02",
+    },
+    "raw.fx_rates": LINE
+    | {"currency": "USD", "rate_date": "2024-01-01", "rate_to_reporting_currency": 0.9},
+    "raw.events": LINE
+    | {
+        "event_id": "e1",
+        "customer_id": "c1",
+        "event_name": "signup",
+        "occurred_at": "2024-01-01",
+        "received_at": "2024-01-01",
+    },
+    "raw.crm_stage_changes": LINE
+    | {
+        "change_id": "x1",
+        "opportunity_id": "o1",
+        "stage_name": "Won",
+        "changed_at": "2024-01-01",
+    },
+    "raw.support_events": LINE
+    | {
+        "support_event_id": "x1",
+        "support_contact_id": "s1",
+        "kind": "reopened",
+        "occurred_at": "2024-01-01",
+    },
+    "raw.experiment_assignments": LINE
+    | {"experiment_id": "x1", "customer_id": "c1", "arm": "a", "assigned_at": "2024-01-01"},
+    "raw.event_log": LINE
+    | {
+        "event_id": "e1",
+        "source_case_id": "173688",
+        "event_seq": 0,
+        "activity": "A_SUBMITTED",
+        "lifecycle": "COMPLETE",
+        "occurred_at": "2011-10-01 00:38:44.546",
+    },
+    "marts.fct_measures": TOTAL
+    | {
+        "period_grain": "week",
+        "period_end": "2024-01-08",
+        "n_clusters": 90,
+        "numerator": 40.0,
+        "is_mature": True,
+        "is_partial": False,
+    },
+    "marts.gap_ranking": GAP,
+    "marts.gap_trends": {key: value for key, value in GAP.items() if key in MARTS["gap_trends"]}
+    | {
+        "is_mature": True,
+        "is_partial": False,
+        "change": -0.1,
+        "change_ci_low": -0.2,
+        "change_ci_high": -0.05,
+        "trend": "worsening",
+    },
+    "marts.fct_stage_visits": VISIT,
+    "marts.fct_stage_transitions": {
+        "transition_id": "t1",
+        "case_id": "c1",
+        "journey_id": "loan",
+        "from_visit_id": "v1",
+        "to_visit_id": "v2",
+        "from_stage_id": "submitted",
+        "to_stage_id": "approved",
+        "transition_kind": "success",
+        "occurred_at": "2024-01-02 00:00:00",
+        "duration_us": 86_400_000_000,
+        "from_owner_team": "web",
+        "to_owner_team": "risk",
+        "is_handoff": True,
+    },
+}
+
+# Table, what is wrong in one row, and the expectations that must notice, no other.
+BREACHES = [
+    ("raw.crm_accounts", {"account_id": None}, {"account_id_is_known"}),
+    ("raw.crm_accounts", {"source_updated_at": None}, {"source_updated_at_is_known"}),
+    ("raw.crm_accounts", {"created_at": "0001-01-01"}, {"created_at_is_after_1990"}),
+    ("raw.crm_accounts", {"employee_count": -1}, {"employee_count_is_not_negative"}),
+    ("raw.crm_contacts", {"account_id": None}, {"contact_leads_somewhere"}),
+    ("raw.crm_opportunities", {"amount": -1}, {"amount_is_not_negative"}),
+    ("raw.crm_opportunities", {"currency": "Euro"}, {"currency_is_a_code"}),
+    ("raw.crm_opportunities", {"currency": None}, {"amount_has_a_currency"}),
+    ("raw.crm_opportunities", {"closed_at": None}, {"won_deals_are_closed"}),
+    (
+        "raw.crm_opportunities",
+        {"closed_at": "2023-12-31"},
+        {"closed_at_is_not_before_created_at"},
+    ),
+    ("raw.support_contacts", {"channel": "fax"}, {"channel_is_a_known_kind"}),
+    (
+        "raw.support_contacts",
+        {"first_response_at": "2023-12-31"},
+        {"first_response_at_is_not_before_opened_at"},
+    ),
+    (
+        "raw.support_contacts",
+        {"resolved_at": "2023-12-31"},
+        {"resolved_at_is_not_before_opened_at"},
+    ),
+    ("raw.survey_responses", {"asked_at": None}, {"asked_at_is_known"}),
+    ("raw.survey_responses", {"survey": "pmf"}, {"survey_is_a_known_kind"}),
+    ("raw.survey_responses", {"score": 11}, {"score_is_within_its_scale"}),
+    ("raw.survey_responses", {"answered_at": None}, {"answers_have_a_time"}),
+    ("raw.survey_responses", {"asked_at": "2024-01-03"}, {"answered_at_is_not_before_asked_at"}),
+    ("raw.fx_rates", {"rate_to_reporting_currency": 0}, {"rate_is_positive"}),
+    ("raw.events", {"load_id": None}, {"load_id_is_known"}),
+    ("raw.events", {"customer_id": None}, {"somebody_did_it"}),
+    ("raw.events", {"received_at": "2023-12-31"}, {"received_at_is_not_before_occurred_at"}),
+    ("raw.crm_stage_changes", {"stage_name": None}, {"stage_name_is_known"}),
+    ("raw.support_events", {"kind": None}, {"kind_is_known"}),
+    (
+        "raw.experiment_assignments",
+        {"assigned_at": "2024-06-01 00:05:01"},
+        {"assigned_at_is_not_in_the_future"},
+    ),
+    ("raw.event_log", {"occurred_at": None}, {"occurred_at_is_known"}),
+    (
+        "raw.event_log",
+        {"occurred_at": "2024-06-01 00:05:01"},
+        {"occurred_at_is_not_in_the_future"},
+    ),
+    ("raw.event_log", {"event_seq": -1}, {"event_seq_is_not_negative"}),
+    (
+        "marts.fct_measures",
+        {"value": 1.2, "ci_high": 1.3},
+        {"proportions_are_between_0_and_1"},
+    ),
+    ("marts.fct_measures", {"ci_low": 0.45}, {"value_lies_in_its_interval"}),
+    (
+        "marts.fct_measures",
+        {"value": None, "ci_low": 0.6},
+        {"value_lies_in_its_interval"},
+    ),
+    (
+        "marts.fct_measures",
+        {"metric_id": "time_in_stage_p50", "ci_high": float("inf")},
+        {"figures_are_finite"},
+    ),
+    ("marts.fct_measures", {"n_clusters": 101}, {"n_covers_its_clusters"}),
+    ("marts.fct_measures", {"period_end": "2024-01-01"}, {"period_end_is_after_period_start"}),
+    ("marts.fct_measures", {"segment_dimension": "plan"}, {"total_is_all_of_all"}),
+    ("marts.fct_measures", {"period_grain": "day"}, {"period_grain_is_a_known_kind"}),
+    ("marts.gap_ranking", {"benchmark_value": None}, {"benchmark_value_is_known"}),
+    ("marts.gap_ranking", {"benchmark_kind": "dream"}, {"benchmark_kind_is_a_known_kind"}),
+    ("marts.gap_ranking", {"gap": 0.2}, {"gap_agrees_with_verdict"}),
+    ("marts.gap_ranking", {"verdict": "unclear"}, {"only_lagging_rows_are_ranked"}),
+    (
+        "marts.gap_ranking",
+        {"verdict": "bad"},
+        {"verdict_is_a_known_kind"} | {"only_lagging_rows_are_ranked"},
+    ),
+    ("marts.gap_ranking", {"priority_rank": 0}, {"priority_rank_starts_at_1"}),
+    ("marts.gap_ranking", {"lag_rank": 0}, {"lag_rank_starts_at_1"}),
+    ("marts.gap_ranking", {"adjusted_p_value": 0.0005}, {"adjusting_never_lowers_p"}),
+    ("marts.gap_ranking", {"adjusted_p_value": 1.5}, {"adjusted_p_value_is_a_probability"}),
+    ("marts.gap_ranking", {"p_value": -1}, {"p_value_is_a_probability"}),
+    ("marts.gap_ranking", {"severity": -0.1}, {"severity_is_not_negative"}),
+    ("marts.gap_ranking", {"reach": 1.1}, {"reach_is_a_share"}),
+    ("marts.gap_ranking", {"lag_factor": 0}, {"lag_factor_is_positive"}),
+    ("marts.gap_ranking", {"recoverable_cases": -1}, {"recoverable_cases_is_not_negative"}),
+    ("marts.gap_ranking", {"excess_customer_days": -1}, {"excess_customer_days_is_not_negative"}),
+    ("marts.gap_trends", {"is_mature": False}, {"immature_weeks_have_no_trend"}),
+    ("marts.gap_trends", {"change_ci_high": -0.15}, {"change_lies_in_its_interval"}),
+    (
+        "marts.gap_trends",
+        {"change": None},
+        {"trend_needs_a_change"},
+    ),
+    ("marts.gap_trends", {"trend": "up"}, {"trend_is_a_known_kind"}),
+    ("marts.fct_stage_visits", {"case_id": None}, {"case_id_is_known"}),
+    ("marts.fct_stage_visits", {"exited_at": "2023-12-31"}, {"exited_at_is_not_before_entered_at"}),
+    ("marts.fct_stage_visits", {"exit_kind": "gone"}, {"exit_kind_is_a_known_kind"}),
+    ("marts.fct_stage_visits", {"is_open": True}, {"open_visits_have_no_end"}),
+    ("marts.fct_stage_visits", {"next_stage_id": None}, {"left_visits_have_a_next_stage"}),
+    ("marts.fct_stage_visits", {"exit_kind": "lapsed"}, {"left_visits_have_a_next_stage"}),
+    (
+        "marts.fct_stage_visits",
+        {"time_in_stage_us": -1},
+        {"time_in_stage_is_not_negative"},
+    ),
+    ("marts.fct_stage_transitions", {"duration_us": -1}, {"duration_is_not_negative"}),
+    ("marts.fct_stage_transitions", {"to_stage_id": "submitted"}, {"steps_change_the_stage"}),
+    ("marts.fct_stage_transitions", {"to_owner_team": "web"}, {"handoffs_change_the_owner"}),
+    (
+        "marts.fct_stage_transitions",
+        {"transition_kind": "lapsed"},
+        {"transition_kind_is_a_known_kind"},
+    ),
+]
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, *records: dict[str, Any]) -> None:
+    for record in records:
+        marks = ", ".join("?" * len(record))
+        connection.execute(
+            f"insert into {table} ({', '.join(record)}) from (values ({marks}))",
+            list(record.values()),
+        )
+
+
+@contextmanager
+def new_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A warehouse with every table of the contract, every checked mart and the registry, empty."""
+    with duckdb.connect(path) as connection:
+        for statement in create_tables_sql():
+            connection.execute(statement)
+        connection.execute("create schema marts; create schema journey_map")
+        for mart, types in MARTS.items():
+            listed = ", ".join(f"{column} {kind}" for column, kind in types.items())
+            connection.execute(f"create table marts.{mart} ({listed})")
+        connection.execute(
+            "create table journey_map.metrics as from (values ('conversion_rate', 'proportion'), "
+            "('time_in_stage_p50', 'duration')) as registry (metric_id, scale)"
+        )
+        yield connection
+
+
+def failed(outcomes: Iterable[ExpectationOutcome]) -> set[str]:
+    return {outcome.name for outcome in outcomes if not outcome.success}
+
+
+@pytest.mark.parametrize("table", SOUND)
+def test_every_breach_is_noticed_and_nothing_else(tmp_path, table):
+    breaches = [(change, names) for where, change, names in BREACHES if where == table]
+    with new_warehouse(tmp_path / "w.duckdb") as connection:
+        insert(connection, table, SOUND[table], *(SOUND[table] | change for change, _ in breaches))
+    schema, name = table.split(".")
+    outcomes = run_suites(tmp_path / "w.duckdb", schema, [name], EXPECTATIONS)
+
+    # "2 of 9 rows", "2 rows"
+    rows = {o.name: int(o.observed.split()[0]) for o in outcomes if not o.success}
+    assert rows == Counter(name for _, names in breaches for name in names)
+    assert {outcome.exception for outcome in outcomes} == {None}
+
+
+@pytest.mark.parametrize("schema", ["raw", "marts"])
+def test_sound_rows_and_empty_tables_pass(tmp_path, schema):
+    tables = [table for table in SOUND if table.startswith(schema)]
+    names = [table.removeprefix(f"{schema}.") for table in tables]
+    with new_warehouse(tmp_path / "w.duckdb"):
+        pass
+    empty = run_suites(tmp_path / "w.duckdb", schema, names, EXPECTATIONS)
+    with duckdb.connect(tmp_path / "w.duckdb") as connection:
+        for table in tables:
+            insert(connection, table, SOUND[table])
+    sound = run_suites(tmp_path / "w.duckdb", schema, names, EXPECTATIONS)
+
+    assert failed(sound) == set()
+    assert failed(empty) == ({"there_are_visits"} if schema == "marts" else set())
+    assert not any(outcome.blocks for outcome in empty)
+    assert [outcome.table for outcome in sound] == sorted(
+        (outcome.table for outcome in sound), key=names.index
+    )
+
+
+def test_every_table_of_the_contract_has_a_suite_that_gx_itself_reads():
+    from great_expectations.core import ExpectationSuite
+
+    for schema, tables in {"raw": CONTRACT, "marts": MARTS}.items():
+        for table, suite in read_suites(EXPECTATIONS, schema, list(tables)).items():
+            content = json.loads((EXPECTATIONS / f"{schema}__{table}.json").read_text())
+            assert suite.name == f"{schema}__{table}"
+            assert len(ExpectationSuite(**content).expectations) == len(suite.expectations)
+            assert "critical" in {declared.severity for declared in suite.expectations}
+
+
+# Suites of the tests' own, on one table.
+
+
+def declare(name: str, kind: str, severity: str = "critical", **kwargs: Any) -> dict[str, Any]:
+    declared = {
+        "type": kind,
+        "kwargs": kwargs,
+        "severity": severity,
+        "meta": {"name": name, "why": "To be tested."},
+    }
+    if kind == "unexpected_rows_expectation":
+        declared["description"] = "n is at most 9."
+    return declared
+
+
+def write_suite(folder: Path, *expectations: dict[str, Any], table: str = "numbers") -> Path:
+    suite = {"name": f"raw__{table}", "expectations": list(expectations)}
+    file = folder / f"raw__{table}.json"
+    file.write_text(json.dumps(suite, indent=2))
+    return file
+
+
+@pytest.fixture
+def numbers(tmp_path) -> Path:
+    """A warehouse whose raw.numbers holds 2,000 rows: n from 0, an odd one out, some nulls."""
+    warehouse = tmp_path / "w.duckdb"
+    with new_warehouse(warehouse) as connection:
+        connection.execute(
+            "create table raw.numbers as "
+            "select i as n, i - i % 2 as even, nullif(i % 4, 0) as some, 'x' || i as label "
+            "from range(2000) as r (i)"
+        )
+    return warehouse
+
+
+NOT_NULL = "expect_column_values_to_not_be_null"
+BETWEEN = "expect_column_values_to_be_between"
+SQL = "unexpected_rows_expectation"
+
+
+def test_outcomes_say_what_was_expected_and_seen(numbers, tmp_path):
+    write_suite(
+        tmp_path,
+        declare("rows", "expect_table_row_count_to_equal", "info", value=3),
+        declare("n_known", NOT_NULL, column="n"),
+        declare("some_known", NOT_NULL, "warning", column="some"),
+        declare("n_small", BETWEEN, column="n", max_value=9),
+        declare(
+            "pair",
+            "expect_column_pair_values_to_be_equal",
+            column_A="n",
+            column_B="even",
+        ),
+        declare("by_sql", SQL, unexpected_rows_query="select n, label from {batch} where n > 9"),
+    )
+    outcomes = run_suites(numbers, "raw", ["numbers"], tmp_path)
+
+    assert [(o.name, o.severity, o.column, o.success, o.observed, o.blocks) for o in outcomes] == [
+        ("rows", "info", None, False, "2000", False),
+        ("n_known", "critical", "n", True, "", False),
+        ("some_known", "warning", "some", False, "500 of 2,000 rows", False),
+        ("n_small", "critical", "n", False, "1,990 of 2,000 rows", True),
+        ("pair", "critical", None, False, "1,000 of 2,000 rows", True),
+        ("by_sql", "critical", None, False, "1,990 rows", True),
+    ]
+    assert {outcome.exception for outcome in outcomes} == {None}
+    assert {outcome.table for outcome in outcomes} == {"numbers"}
+    assert [outcome.message for outcome in outcomes] == [
+        "raw.numbers: Must have exactly 3 rows; found 2000",
+        "raw.numbers: n values must never be null; holds",
+        "raw.numbers: some values must never be null; broken by 500 of 2,000 rows",
+        "raw.numbers: n values must be less than or equal to 9; "
+        "broken by 1,990 of 2,000 rows, such as 10; 11; 12",
+        "raw.numbers: Values in n and even must always be equal; "
+        "broken by 1,000 of 2,000 rows, such as 1 and 0; 3 and 2; 5 and 4",
+        "raw.numbers: n is at most 9; broken by 1,990 rows, "
+        "such as n 10, label x10; n 11, label x11; n 12, label x12",
+    ]
+
+
+def test_an_expectation_that_cannot_be_evaluated_fails_alone(numbers, tmp_path):
+    write_suite(
+        tmp_path,
+        declare("n_known", NOT_NULL, column="n"),
+        declare("gone", NOT_NULL, "warning", column="gone"),
+        declare("text_as_number", BETWEEN, "info", column="label", min_value=3),
+        declare("bad_sql", SQL, unexpected_rows_query="select * from {batch} where gone > 9"),
+        declare("even_known", NOT_NULL, column="even"),
+    )
+    outcomes = {o.name: o for o in run_suites(numbers, "raw", ["numbers"], tmp_path)}
+
+    assert failed(outcomes.values()) == {"gone", "text_as_number", "bad_sql"}
+    for name in ("gone", "text_as_number", "bad_sql"):
+        assert outcomes[name].exception
+        assert outcomes[name].blocks
+        assert "cannot be evaluated" in outcomes[name].message
+    assert '"gone"' in outcomes["gone"].exception
+    assert '"gone"' in outcomes["bad_sql"].exception
+
+
+def test_no_more_rows_are_read_than_gx_looks_at(numbers, tmp_path, monkeypatch):
+    from orchestration.validation import engine
+
+    sizes = []
+
+    def spy(metadata, rows):
+        rows = list(rows)
+        sizes.append(len(rows))
+        return real(metadata, iter(rows))
+
+    real = engine.IteratorResult
+    monkeypatch.setattr(engine, "IteratorResult", spy)
+    write_suite(
+        tmp_path,
+        declare("n_small", BETWEEN, column="n", max_value=9),
+        declare("by_sql", SQL, unexpected_rows_query="select n, label from {batch} where n > 9"),
+    )
+    outcomes = run_suites(numbers, "raw", ["numbers"], tmp_path)
+    assert [outcome.observed for outcome in outcomes] == ["1,990 of 2,000 rows", "1,990 rows"]
+    assert max(sizes) == 200
+
+
+def test_types_have_duckdb_names_and_patterns_are_refused(numbers, tmp_path):
+    of_type = "expect_column_values_to_be_of_type"
+    write_suite(
+        tmp_path,
+        declare("n_type", of_type, column="n", type_="BIGINT"),
+        declare("label_type", of_type, column="label", type_="VARCHAR"),
+        declare("n_not_text", of_type, column="n", type_="VARCHAR"),
+        # PostgreSQL would find it anywhere in the text, DuckDB only as the whole text.
+        declare("pattern", "expect_column_values_to_match_regex", column="label", regex="x"),
+    )
+    outcomes = {o.name: o for o in run_suites(numbers, "raw", ["numbers"], tmp_path)}
+    assert failed(outcomes.values()) == {"n_not_text", "pattern"}
+    assert outcomes["n_not_text"].exception is None
+    assert outcomes["pattern"].exception
+
+
+def test_a_namesake_in_another_schema_is_left_alone(numbers, tmp_path):
+    with duckdb.connect(numbers) as connection:
+        connection.execute(
+            "create schema staging; create table staging.numbers as select null as n"
+        )
+        connection.execute("create table main.numbers as select null as n")
+    write_suite(
+        tmp_path, declare("even", NOT_NULL, column="even"), declare("n", NOT_NULL, column="n")
+    )
+    assert failed(run_suites(numbers, "raw", ["numbers"], tmp_path)) == set()
+
+
+def test_the_warehouse_is_opened_read_only(numbers, tmp_path):
+    query = "select n from {batch} where lower(current_setting('access_mode')) <> 'read_only'"
+    write_suite(tmp_path, declare("read_only", SQL, unexpected_rows_query=query))
+    assert failed(run_suites(numbers, "raw", ["numbers"], tmp_path)) == set()
+
+
+CONNECT = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('create table t (i int)')"
+
+
+def test_a_writer_can_connect_afterwards(numbers, tmp_path):
+    write_suite(
+        tmp_path,
+        declare("n", NOT_NULL, column="n"),
+        declare("gone", NOT_NULL, column="gone"),
+        declare("bad_sql", SQL, unexpected_rows_query="select * from {batch} where gone > 9"),
+    )
+    before = numbers.read_bytes()
+    outcomes = run_suites(numbers, "raw", ["numbers"], tmp_path)
+    assert numbers.read_bytes() == before
+    elsewhere = subprocess.run([sys.executable, "-c", CONNECT, str(numbers)], capture_output=True)
+    assert elsewhere.returncode == 0, elsewhere.stderr.decode()
+    with duckdb.connect(numbers) as connection:
+        connection.execute("insert into t values (1)")
+    assert len(outcomes) == 3
+
+
+def test_the_warehouse_is_let_go_after_a_crash(numbers, tmp_path, monkeypatch):
+    from orchestration.validation import suites
+
+    def crash(*_):
+        raise RuntimeError("crash")
+
+    write_suite(tmp_path, declare("n", NOT_NULL, "info", column="some"))
+    monkeypatch.setattr(suites, "_seen", crash)
+    with pytest.raises(RuntimeError, match="crash"):
+        run_suites(numbers, "raw", ["numbers"], tmp_path)
+    duckdb.connect(numbers).close()
+
+
+def test_nothing_is_sent_and_nothing_written(numbers, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a connection was opened")
+
+    suites = tmp_path / "suites"
+    elsewhere = tmp_path / "elsewhere"
+    suites.mkdir()
+    elsewhere.mkdir()
+    write_suite(suites, declare("n", NOT_NULL, column="n"), declare("s", NOT_NULL, column="some"))
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("HOME", str(elsewhere))
+    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    before = sorted(tmp_path.rglob("*"))
+    assert failed(run_suites(numbers, "raw", ["numbers"], suites)) == {"s"}
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_any_path_will_do(numbers, tmp_path):
+    odd = tmp_path / "it's a $HOME ${c}%20#é.duckdb"
+    numbers.rename(odd)
+    write_suite(tmp_path, declare("n", NOT_NULL, column="n"))
+    assert failed(run_suites(odd, "raw", ["numbers"], tmp_path)) == set()
+
+
+def test_reading_suites_does_not_import_gx():
+    code = (
+        "import sys; from pathlib import Path; from orchestration.validation.suites import *; "
+        "assert read_suites(Path(sys.argv[1]), 'raw', ['events'])['events'].expectations; "
+        "assert 'great_expectations' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(EXPECTATIONS)], check=True)
+
+
+# What is refused.
+
+
+def without(declared: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in declared.items() if key not in keys}
+
+
+SOUND_N = declare("n", NOT_NULL, column="n")
+FLAWS = {
+    "mistyped type": (
+        declare("n", "expect_column_values_to_not_be_nul", column="n"),
+        "expectation 2 (n), expect_column_values_to_not_be_nul: "
+        "expect_column_values_to_not_be_nul not found",
+    ),
+    "mistyped argument": (declare("n", NOT_NULL, colum="n"), "colum extra fields not permitted"),
+    "no argument": (declare("n", NOT_NULL), "column field required"),
+    "mistyped field": (SOUND_N | {"kwarg": {}}, "expectation 2 (n).kwarg: Extra inputs"),
+    "no reason": (SOUND_N | {"meta": {"name": "n"}}, "expectation 2 (n).meta.why: Field required"),
+    "empty reason": (SOUND_N | {"meta": {"name": "n", "why": " "}}, "expectation 2 (n).meta.why"),
+    "no name": (
+        SOUND_N | {"meta": {"why": "Because."}},
+        f"expectation 2 ({NOT_NULL}).meta.name: Field required",
+    ),
+    "no check name": (
+        SOUND_N | {"meta": {"name": "n is known", "why": "Because."}},
+        "expectation 2 (n is known).meta.name",
+    ),
+    "no severity": (without(SOUND_N, "severity"), "expectation 2 (n).severity: Field required"),
+    "wrong severity": (SOUND_N | {"severity": "fatal"}, "expectation 2 (n).severity: Input should"),
+    "no object": ("n", "expectation 2 (unnamed): Input should be"),
+    "name twice": (declare("first", NOT_NULL, column="n"), "several expectations are named first"),
+    "undescribed SQL": (
+        without(declare("n", SQL, unexpected_rows_query="select * from {batch}"), "description"),
+        "expectation 2 (n): Value error, an expectation in SQL needs a description",
+    ),
+}
+
+
+@pytest.mark.parametrize(("flawed", "message"), FLAWS.values(), ids=FLAWS)
+def test_a_flawed_suite_is_refused_by_file_and_expectation(numbers, tmp_path, flawed, message):
+    file = write_suite(tmp_path, declare("first", NOT_NULL, column="n"), flawed)
+    with pytest.raises(InputError) as refusal:
+        run_suites(numbers, "raw", ["numbers"], tmp_path)
+    (problem,) = refusal.value.problems
+    assert problem.file == str(file)
+    assert message in problem.message
+
+
+def test_all_flaws_are_named_at_once(numbers, tmp_path):
+    (tmp_path / "raw__a.json").write_text('{"name": "a",\n "expectations": [}')
+    (tmp_path / "raw__b.json").write_bytes(b'{"name": "\xff"}')
+    write_suite(tmp_path, without(SOUND_N, "meta"), without(SOUND_N, "type"))
+    with pytest.raises(InputError) as refusal:
+        run_suites(numbers, "raw", ["a", "b", "numbers", "c"], tmp_path)
+    assert [
+        (Path(problem.file).name, problem.row, problem.message.partition(":")[0])
+        for problem in refusal.value.problems
+    ] == [
+        ("raw__a.json", 2, "no JSON"),
+        ("raw__b.json", None, "not in UTF-8"),
+        ("raw__numbers.json", None, f"expectation 1 ({NOT_NULL}).meta"),
+        ("raw__numbers.json", None, "expectation 2 (n).type"),
+        ("raw__c.json", None, "raw.c has no suite"),
+    ]
+
+
+def test_a_suite_without_a_table_is_refused(numbers, tmp_path):
+    write_suite(tmp_path, SOUND_N)
+    orphan = write_suite(tmp_path, SOUND_N, table="nombers")
+    with pytest.raises(InputError, match=r"no table raw\.nombers") as refusal:
+        run_suites(numbers, "raw", ["numbers"], tmp_path)
+    assert [problem.file for problem in refusal.value.problems] == [str(orphan)]
+
+
+def test_a_warehouse_that_cannot_be_opened_is_named(tmp_path):
+    write_suite(tmp_path, SOUND_N)
+    with pytest.raises(JourneyGapsError, match=r"absent\.duckdb"):
+        run_suites(tmp_path / "absent.duckdb", "raw", ["numbers"], tmp_path)
+    assert not (tmp_path / "absent.duckdb").exists()
