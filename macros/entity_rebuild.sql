@@ -53,9 +53,9 @@
         select journey_id, journey_hash, through_load_id from {{ state }}
     {%- else -%}
         select
-            cast(null as varchar) as journey_id,
-            cast(null as varchar) as journey_hash,
-            cast(null as bigint) as through_load_id
+            null::varchar as journey_id,
+            null::varchar as journey_hash,
+            null::bigint as through_load_id
         where false
     {%- endif -%}
 {% endmacro %}

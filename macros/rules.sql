@@ -1,14 +1,16 @@
 {#- The journey map's rules as SQL predicates: rules are data, never edits of a model. -#}
 
-{#- The value of the property a rule names: a column of int_source_events, else a field of
-    its JSON properties. -#}
+{#- The value of the property a rule names: a column of int_source_events where it has a
+    value, else a field of the JSON properties. -#}
 {% macro event_property(event, property_name) -%}
-    case {{ property_name }}
-        {%- for column in ["channel", "lifecycle", "resource"] %}
-        when '{{ column }}' then {{ event }}.{{ column }}
-        {%- endfor %}
-        else {{ json_field(event ~ ".properties", property_name) }}
-    end
+    coalesce(
+        case {{ property_name }}
+            {%- for column in ["channel", "lifecycle", "resource"] %}
+            when '{{ column }}' then {{ event }}.{{ column }}
+            {%- endfor %}
+        end,
+        {{ json_field(event ~ ".properties", property_name) }}
+    )
 {%- endmacro %}
 
 {#- Whether an event meets a rule's property condition. A rule without one is met. -#}

@@ -3,7 +3,6 @@
 import hashlib
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cached_property
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -92,7 +91,7 @@ class Settings(BaseSettings):
         """dbt's manifest, compiled SQL and run results."""
         return self.home / "dbt"
 
-    @cached_property
+    @property
     def seed_dir(self) -> Path:
         """Where dbt seeds the journey map from: inside the project, one folder per HOME.
 

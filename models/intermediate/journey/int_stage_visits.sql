@@ -93,29 +93,29 @@ ordered_events as (
         )
 ),
 
--- An entry event opens an attempt where the history ended since the entry event before
--- it: had it ended earlier, that one would have opened the attempt.
+-- An entity with an id of its own is reopened by any progress event after the end. For
+-- the others an entry event opens an attempt after quiet, or where the history ended since
+-- the entry event before it: had it ended earlier, that one would have opened it.
 attempt_starts as (
     select
         *,
         case
             when event_number = 1 then 1
+            when has_own_id
+                then case when is_end = 0 and previous_is_end = 1 then 1 else 0 end
+            when not is_entry then 0
             when
-                is_entry
-                and ends_before > coalesce(
+                {{ epoch_us('occurred_at') }}
+                - {{ epoch_us('previous_occurred_at') }} > attempt_gap_us
+                then 1
+            when
+                ends_before > coalesce(
                     lag(ends_before) over (
                         partition by journey_id, entity_id, is_entry
                         order by event_number
                     ), 0
                 )
                 then 1
-            when
-                is_entry
-                and not has_own_id
-                and {{ epoch_us('occurred_at') }}
-                - {{ epoch_us('previous_occurred_at') }} > attempt_gap_us
-                then 1
-            when has_own_id and is_end = 0 and previous_is_end = 1 then 1
             else 0
         end as starts_attempt
     from ordered_events

@@ -1,0 +1,99 @@
+"""What the tests share: a HOME of its own, real landing, real dbt, the shared real data."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration.journey_map import load_journey_map, write_seeds
+from orchestration.landing.load import LandingResult, land
+from orchestration.settings import PROJECT_DIR, Settings
+
+SHARED_DATA = PROJECT_DIR.parent / "shared" / "data"
+DBT = Path(sys.executable).parent / "dbt"
+LOAN_MAP = PROJECT_DIR / "examples" / "loan_application"
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A HOME in which a test lands files and builds models with the real parts."""
+
+    settings: Settings
+
+    @property
+    def home(self) -> Path:
+        return self.settings.home
+
+    def use_map(self, folder: Path) -> None:
+        write_seeds(load_journey_map(folder), self.settings.seed_dir)
+
+    def land(self, folder: Path, map_dir: Path | None = None) -> LandingResult:
+        """Land a folder in which every file can be read."""
+        result = land(self.settings.warehouse, folder, map_dir or folder)
+        assert not result.rejected, result.files
+        return result
+
+    def dbt(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+        """Run dbt; its output, or a failed test that shows it."""
+        result = subprocess.run(
+            [DBT, *arguments, "--quiet", "--profiles-dir", "."],
+            cwd=PROJECT_DIR,
+            env={**os.environ, **self.settings.environ(), **(env or {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    def build(self, *arguments: str) -> None:
+        """Seeds and models, without tests."""
+        self.dbt("build", "--exclude-resource-type", "test", "unit_test", *arguments)
+
+    def query(self, sql: str) -> list[tuple[object, ...]]:
+        with duckdb.connect(str(self.settings.warehouse), read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def remove(self) -> None:
+        shutil.rmtree(self.settings.seed_dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def make_workbench(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "Callable[[str], Workbench]":
+    """A new, empty HOME by name."""
+    made: list[Workbench] = []
+
+    def make(name: str) -> Workbench:
+        home = tmp_path_factory.mktemp(name) / "home"
+        made.append(Workbench(Settings(home=home)))
+        return made[-1]
+
+    yield make
+    for workbench in made:
+        workbench.remove()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets; without it the test is skipped."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("skipped: no shared data")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def loan(shared_data: Path, make_workbench: "Callable[[str], Workbench]") -> Workbench:
+    """BPI Challenge 2012 landed from its XES file and built. Read it, do not change it."""
+    workbench = make_workbench("loan")
+    workbench.use_map(LOAN_MAP)
+    workbench.land(shared_data / "bpic2012", LOAN_MAP)
+    workbench.build()
+    return workbench

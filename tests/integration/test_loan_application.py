@@ -1,0 +1,249 @@
+"""The real log of 13,087 loan applications, to the row."""
+
+import csv
+import random
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from tests import reference
+from tests.conftest import LOAN_MAP, Workbench
+
+STAGES = {
+    "submitted": "progress",
+    "preaccepted": "progress",
+    "accepted": "progress",
+    "offer_sent": "progress",
+    "offer_returned": "progress",
+    "approved": "success",
+    "declined": "exit",
+    "cancelled": "exit",
+}
+ACTIVITIES = {
+    "A_SUBMITTED": "submitted",
+    "A_PREACCEPTED": "preaccepted",
+    "A_ACCEPTED": "accepted",
+    "O_SENT": "offer_sent",
+    "O_SENT_BACK": "offer_returned",
+    "A_APPROVED": "approved",
+    "A_DECLINED": "declined",
+    "A_CANCELLED": "cancelled",
+}
+JOURNEY = reference.Journey(stages=STAGES, has_own_id=True)
+
+
+def test_every_event_lands(loan: Workbench) -> None:
+    assert loan.query("select count(*), count(distinct source_case_id) from raw.event_log") == [
+        (262200, 13087)
+    ]
+    assert loan.query("select count(*) from quarantine.event_log") == [(0,)]
+
+
+def test_visits_cases_and_open_ones(loan: Workbench) -> None:
+    rows = loan.query(
+        """
+        select stage_id, count(*), count(distinct case_id), count(*) filter (is_open)
+        from marts.fct_stage_visits group by stage_id, stage_order order by stage_order
+        """
+    )
+    assert rows == [
+        ("submitted", 13087, 13087, 0),
+        ("preaccepted", 7367, 7367, 69),
+        ("accepted", 5113, 5113, 3),
+        ("offer_sent", 5383, 5015, 240),
+        ("offer_returned", 3454, 3254, 87),
+        ("approved", 2246, 2246, 0),
+        ("declined", 7635, 7635, 0),
+        ("cancelled", 2807, 2807, 0),
+    ]
+
+
+def test_transitions_and_back_moves(loan: Workbench) -> None:
+    rows = loan.query(
+        """
+        select from_stage_id, to_stage_id, transition_kind, count(*)
+        from marts.fct_stage_transitions group by all
+        """
+    )
+    assert sum(row[3] for row in rows) == 34005
+    back = [row for row in rows if row[2] == "back"]
+    assert back == [("offer_returned", "offer_sent", "back", 368)]
+
+
+def test_conversions_case_by_case(loan: Workbench) -> None:
+    rows = loan.query(
+        """
+        select entries.stage_id, count(*) filter (entries.is_converted), count(*)
+        from intermediate.int_stage_entries as entries
+        join intermediate.int_stage_observations as observations
+            using (journey_id, stage_id)
+        where entries.entered_at + interval 30 day <= observations.observed_through
+        group by entries.stage_id, observations.stage_order
+        order by observations.stage_order
+        """
+    )
+    assert rows == [
+        ("submitted", 6362, 11310),
+        ("preaccepted", 4423, 6360),
+        ("accepted", 4294, 4378),
+        ("offer_sent", 2732, 4293),
+        ("offer_returned", 1829, 2574),
+    ]
+
+
+def test_published_all_uses_whole_mature_weeks(loan: Workbench) -> None:
+    assert loan.query(
+        """
+        select numerator, n, is_mature from marts.fct_measures
+        where metric_id = 'conversion_rate' and stage_id = 'submitted'
+            and period_grain = 'all'
+        """
+    ) == [(6323.0, 11226, True)]
+
+
+def _log_events(workbench: Workbench, warehouse: str = "raw.event_log") -> list[tuple[object, ...]]:
+    return workbench.query(
+        f"""
+        select source_case_id, activity, lifecycle, resource, occurred_at, event_seq, event_id
+        from {warehouse} order by event_seq
+        """
+    )
+
+
+def _expected(rows: list[tuple[object, ...]]) -> set[tuple[object, ...]]:
+    events = [
+        reference.Event(str(case), ACTIVITIES[str(activity)], at, "event_log", str(row_id), seq)
+        for case, activity, lifecycle, _, at, seq, row_id in rows
+        if lifecycle == "COMPLETE" and activity in ACTIVITIES
+    ]
+    as_of = max(row[4] for row in rows)
+    return {
+        (
+            visit.entity,
+            visit.attempt,
+            visit.number,
+            visit.stage,
+            visit.entered_at,
+            visit.exited_at,
+            visit.next_stage,
+            "lapsed" if visit.lapsed_at else visit.kind,
+            STAGES[visit.stage] == "progress" and not (visit.exited_at or visit.lapsed_at),
+            None
+            if STAGES[visit.stage] != "progress"
+            else round(
+                ((visit.exited_at or visit.lapsed_at or as_of) - visit.entered_at).total_seconds()
+                * 1_000_000
+            ),
+        )
+        for visit in reference.visits(events, JOURNEY)
+    }
+
+
+def _facts(workbench: Workbench) -> set[tuple[object, ...]]:
+    return set(
+        workbench.query(
+            """
+            select entity_id, attempt_number, visit_number, stage_id, entered_at, exited_at,
+                next_stage_id, exit_kind, is_open, time_in_stage_us
+            from marts.fct_stage_visits
+            """
+        )
+    )
+
+
+def _transitions(visits: set[tuple[object, ...]]) -> Counter[tuple[object, ...]]:
+    return Counter((row[0], row[3], row[6], row[5], row[7]) for row in visits if row[6])
+
+
+def test_facts_equal_the_reference_on_the_whole_log(loan: Workbench) -> None:
+    assert _facts(loan) == _expected(_log_events(loan))
+
+
+def test_facts_equal_the_reference_on_random_subsets_of_cases(
+    loan: Workbench, make_workbench: Callable[[str], Workbench], tmp_path: Path
+) -> None:
+    """Twenty warehouses of their own: as_of, maturity and facts follow from the subset."""
+    rows = _log_events(loan)
+    cases = sorted({str(row[0]) for row in rows})
+    draw = random.Random(20111001)
+    workbench = make_workbench("subset")
+    workbench.use_map(LOAN_MAP)
+    workbench.land(_write_log(tmp_path / "empty", []))
+    workbench.build()
+    empty = workbench.settings.warehouse.read_bytes()
+    for number in range(20):
+        chosen = set(draw.sample(cases, draw.choice([1, 2, 5, 20, 100, 500])))
+        subset = [row for row in rows if row[0] in chosen]
+        draw.shuffle(subset)
+        workbench.settings.warehouse.write_bytes(empty)
+        workbench.land(_write_log(tmp_path / f"log_{number}", subset))
+        workbench.dbt("run", "--select", "+fct_stage_visits", "+fct_stage_transitions")
+        # event_seq is the order in the file that landed, so the reference takes it from there.
+        expected = _expected(_log_events(workbench))
+        facts = _facts(workbench)
+        transitions = Counter(
+            workbench.query(
+                """
+                select visits.entity_id, steps.from_stage_id, steps.to_stage_id,
+                    steps.occurred_at, steps.transition_kind
+                from marts.fct_stage_transitions as steps
+                join marts.fct_stage_visits as visits
+                    on steps.from_visit_id = visits.visit_id
+                """
+            )
+        )
+        assert len(facts) > 0
+        assert facts == expected, f"subset {number} of {len(chosen)} cases"
+        assert transitions == _transitions(expected)
+
+
+def _write_log(folder: Path, rows: list[tuple[object, ...]]) -> Path:
+    folder.mkdir()
+    with (folder / "event_log.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["source_case_id", "activity", "lifecycle", "resource", "occurred_at"])
+        for case, activity, lifecycle, resource, at, *_ in rows:
+            assert isinstance(at, datetime)
+            stamp = at.replace(tzinfo=UTC).isoformat(timespec="microseconds")
+            writer.writerow([case, activity, lifecycle, resource, stamp])
+    return folder
+
+
+def test_xes_and_parquet_are_the_same_log(
+    loan: Workbench,
+    shared_data: Path,
+    make_workbench: Callable[[str], Workbench],
+    tmp_path: Path,
+) -> None:
+    mapping = tmp_path / "map"
+    mapping.mkdir()
+    (mapping / "landing.yml").write_text(
+        """
+        sources:
+          - name: loan_log
+            files: bpic2012.parquet
+            table: event_log
+            columns:
+              source_case_id: "case:concept:name"
+              activity: "concept:name"
+              lifecycle: "lifecycle:transition"
+              resource: "org:resource"
+              occurred_at: "time:timestamp"
+        """
+    )
+    workbench = make_workbench("parquet")
+    workbench.land(shared_data / "bpic2012", mapping)
+    with duckdb.connect(str(workbench.settings.warehouse)) as connection:
+        connection.execute(f"attach '{loan.settings.warehouse}' as xes (read_only)")
+        columns = "event_id, source_case_id, activity, lifecycle, resource, occurred_at, event_seq"
+        difference = connection.execute(
+            f"""
+            (select {columns} from raw.event_log except select {columns} from xes.raw.event_log)
+            union all
+            (select {columns} from xes.raw.event_log except select {columns} from raw.event_log)
+            """
+        ).fetchall()
+    assert difference == []
