@@ -19,11 +19,12 @@
         ) / (1 + {{ z_95() }} * {{ z_95() }} / {{ trials }})
     )
 {%- endmacro %}
+{#- Rounding must not push an end past the proportion, where 0 or n of n were seen. -#}
 {% macro wilson_low(proportion, trials) -%}
-    greatest({{ wilson_bound(proportion, trials, "-") }}, 0)
+    greatest(least({{ wilson_bound(proportion, trials, "-") }}, {{ proportion }}), 0)
 {%- endmacro %}
 {% macro wilson_high(proportion, trials) -%}
-    least({{ wilson_bound(proportion, trials, "+") }}, 1)
+    least(greatest({{ wilson_bound(proportion, trials, "+") }}, {{ proportion }}), 1)
 {%- endmacro %}
 
 {#- Two-sided p of a standard normal z. Hart's rational approximation in double precision
