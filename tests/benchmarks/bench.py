@@ -1,0 +1,151 @@
+"""Time and peak memory of the chain, side by side with an alternative on the same log.
+
+`make bench [COPIES=8]` takes the shared loan log (or, without it, a made-up one of the same
+shape) COPIES times over with other case ids, and runs each contender in a process of its own.
+"""
+
+import csv
+import multiprocessing
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from orchestration.journey_map import load_journey_map, write_seeds
+from orchestration.landing.load import land
+from orchestration.settings import PROJECT_DIR, Settings
+
+LOG = PROJECT_DIR.parent / "shared" / "data" / "bpic2012"
+LOAN_MAP = PROJECT_DIR / "examples" / "loan_application"
+COLUMNS = "source_case_id, activity, lifecycle, resource, occurred_at"
+STAGES = ["A_SUBMITTED", "A_PREACCEPTED", "A_ACCEPTED", "O_SENT", "O_SENT_BACK", "A_APPROVED"]
+
+
+def made_up_log(path: Path, cases: int = 13_000) -> None:
+    """A log of the loan's activities, for machines without the shared data."""
+    draw = random.Random(1)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS.split(", "))
+        for case in range(cases):
+            at = datetime(2011, 10, 1, tzinfo=UTC) + timedelta(minutes=draw.randrange(230_000))
+            for activity in STAGES[: draw.randint(1, len(STAGES))]:
+                for _ in range(draw.randint(1, 6)):
+                    writer.writerow([case, f"{activity}", "COMPLETE", "1", at.isoformat()])
+                    at += timedelta(minutes=draw.randrange(3_000))
+
+
+def land_xes(home: Path) -> None:
+    land(home / "warehouse.duckdb", LOG, LOAN_MAP)
+
+
+def read_xes_with_pm4py(_: Path) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # its progress bar
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    import pm4py
+
+    pm4py.read_xes(str(LOG / "bpic2012.xes.gz"))
+
+
+def land_parquet(home: Path) -> None:
+    land(home / "warehouse.duckdb", home / "files", home / "files")
+
+
+def facts_with_dbt(home: Path, *arguments: str) -> None:
+    settings = Settings(home=home)
+    subprocess.run(
+        [
+            *(Path(sys.executable).parent / "dbt", "build", "--quiet", "--profiles-dir", "."),
+            *("--exclude-resource-type", "test", "unit_test", "--select", "+fct_stage_visits"),
+            *arguments,
+        ],
+        cwd=PROJECT_DIR,
+        env={**os.environ, **settings.environ()},
+        check=True,
+    )
+
+
+def facts_with_pandas(home: Path) -> None:
+    """Visits and their times as one would write them by hand: sort, collapse, shift."""
+    import pandas as pd
+
+    log = pd.read_parquet(home / "files" / "event_log.parquet")
+    log = log[(log["lifecycle"] == "COMPLETE") & log["activity"].isin(STAGES)]
+    log["occurred_at"] = pd.to_datetime(log["occurred_at"], utc=True, format="ISO8601")
+    log = log.sort_values(["source_case_id", "occurred_at"], kind="stable")
+    new = log["activity"] != log.groupby("source_case_id")["activity"].shift()
+    visits = log[new].copy()
+    visits["exited_at"] = visits.groupby("source_case_id")["occurred_at"].shift(-1)
+    visits.to_parquet(home / "visits.parquet")
+
+
+def measured(what: str, work: Callable[[], None]) -> None:
+    """Run in a forked process; print seconds and the peak resident memory of its tree."""
+
+    def child(pipe: "multiprocessing.connection.Connection") -> None:
+        began = time.perf_counter()
+        work()
+        usage = [
+            resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        ]
+        pipe.send((time.perf_counter() - began, max(each.ru_maxrss for each in usage) / 1024))
+
+    receive, send = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=child, args=(send,))
+    process.start()
+    send.close()
+    seconds, megabytes = receive.recv()
+    process.join()
+    print(f"{what:<52}{seconds:>8.1f} s{megabytes:>8.0f} MB", flush=True)
+
+
+def main() -> None:
+    copies = int(os.environ.get("COPIES", "8"))
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        files = home / "files"
+        files.mkdir(parents=True)
+        if LOG.is_dir():
+            measured("land XES, journey-gaps (typed, quarantined, stored)", lambda: land_xes(home))
+            measured(
+                "read XES, pm4py (a data frame, nothing stored)", lambda: read_xes_with_pm4py(home)
+            )
+            with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
+                ordered = f"select {COLUMNS} from raw.event_log order by event_seq"
+                connection.execute(f"copy ({ordered}) to '{home / 'log.parquet'}'")
+            (home / "warehouse.duckdb").unlink()
+            origin = f"'{home / 'log.parquet'}'"
+        else:
+            print("skipped: no shared data; a made-up log instead")
+            made_up_log(home / "log.csv")
+            origin = f"'{home / 'log.csv'}'"
+        duckdb.execute(
+            f"""copy (
+                select copy || '-' || source_case_id as source_case_id, activity, lifecycle,
+                    resource, occurred_at
+                from {origin}, range({copies}) as copies (copy)
+            ) to '{files / "event_log.parquet"}'"""
+        )
+        counted = duckdb.sql(f"select count(*) from '{files / 'event_log.parquet'}'").fetchall()
+        print(f"{counted[0][0]:,} events:")
+        settings = Settings(home=home)
+        write_seeds(load_journey_map(LOAN_MAP), settings.seed_dir)
+        measured("land Parquet, journey-gaps", lambda: land_parquet(home))
+        measured("facts, full build, journey-gaps", lambda: facts_with_dbt(home))
+        measured("facts, nothing new, journey-gaps", lambda: facts_with_dbt(home))
+        measured("facts, pandas by hand (no attempts, no as_of)", lambda: facts_with_pandas(home))
+        for file in settings.seed_dir.iterdir():
+            file.unlink()
+        settings.seed_dir.rmdir()
+
+
+if __name__ == "__main__":
+    main()
