@@ -17,17 +17,11 @@ observed as (
     group by source
 ),
 
+-- Each load declares all of its sources: one that it no longer names is no source.
 ranked_declarations as (
     select
-        source_name,
-        table_name,
-        source_start,
-        extract_time,
-        date_only_columns,
-        row_number() over (
-            partition by source_name, table_name
-            order by load_id desc
-        ) as declaration_rank
+        *,
+        rank() over (order by load_id desc) as declaration_rank
     from declarations
 ),
 

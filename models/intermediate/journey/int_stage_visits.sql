@@ -94,8 +94,8 @@ ordered_events as (
 ),
 
 -- An entity with an id of its own is reopened by any progress event after the end. For
--- the others an entry event opens an attempt after quiet, or where the history ended since
--- the entry event before it: had it ended earlier, that one would have opened it.
+-- the others an entry event opens an attempt after quiet, or where the history ended
+-- since the entry event before it: had it ended earlier, that one would have opened it.
 attempt_starts as (
     select
         *,

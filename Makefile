@@ -1,0 +1,54 @@
+# Each target sets up what it needs; Python 3.11 or newer with pip, and make, are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Parsing needs a warehouse to connect to, not a built one.
+LINT_ENV := JOURNEY_GAPS_HOME=build/lint DBT_TARGET_PATH=build/lint/dbt DBT_LOG_PATH=build/lint/logs
+
+.PHONY: setup demo test dev lint format bench lock clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 …"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --editable .
+	@touch $@
+
+demo: setup  ## Land the demo data, build, check and publish; show the ranked gaps.
+	$(BIN)/journey-gaps run --demo
+
+dev: setup  ## Dagster's UI on 127.0.0.1:3000, on the demo.
+	$(BIN)/journey-gaps dev --demo
+
+test: lint  ## Everything that CI runs.
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	@mkdir -p build/lint
+	$(LINT_ENV) $(BIN)/dbt parse --quiet --profiles-dir .
+	$(LINT_ENV) $(BIN)/dbt-bouncer --config-file dbt-bouncer.yml
+	$(LINT_ENV) $(BIN)/sqlfluff lint --disable-progress-bar --nocolor models tests/dbt
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(LINT_ENV) $(BIN)/sqlfluff fix --disable-progress-bar --nocolor models tests/dbt
+
+bench: setup  ## Time and peak memory beside an alternative, in one run.
+	$(BIN)/python -m tests.benchmarks.bench
+
+lock: setup  ## Resolve anew after a change of dependencies in pyproject.toml.
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--no-strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-annotate --no-header --quiet --output-file requirements.lock
+
+clean:
+	rm -rf build target logs .journey-gaps
