@@ -43,6 +43,29 @@ def made_up_log(path: Path, cases: int = 13_000) -> None:
                     at += timedelta(minutes=draw.randrange(3_000))
 
 
+def write_events(path: Path, rows: int = 1_000_000) -> None:
+    """Product events of 50,000 customers, each with two properties, as CSV."""
+    path.parent.mkdir()
+    with path.open("w") as file:
+        file.write("event_id,customer_id,event_name,occurred_at,properties\n")
+        for number in range(rows):
+            moment = f"2024-01-{number % 28 + 1:02}T{number % 24:02}:00:00+01:00"
+            properties = f'"{{""page"":""/{number % 9}"",""plan"":""pro""}}"'
+            file.write(f"e{number},c{number % 50_000},page_view,{moment},{properties}\n")
+
+
+def land_csv(home: Path) -> None:
+    land(home / "csv.duckdb", home / "csv", home / "csv")
+
+
+def read_csv_with_pandas(home: Path) -> None:
+    import pandas as pd
+
+    events = pd.read_csv(home / "csv" / "events.csv", dtype=str)
+    events["occurred_at"] = pd.to_datetime(events["occurred_at"], utc=True, errors="coerce")
+    events = events.drop_duplicates()
+
+
 def land_xes(home: Path) -> None:
     land(home / "warehouse.duckdb", LOG, LOAN_MAP)
 
@@ -113,7 +136,12 @@ def main() -> None:
         home = Path(folder) / "home"
         files = home / "files"
         files.mkdir(parents=True)
+        write_events(home / "csv" / "events.csv")
+        print("1,000,000 events:")
+        measured("land CSV, journey-gaps (typed, quarantined, stored)", lambda: land_csv(home))
+        measured("read CSV, pandas (typed, nothing stored)", lambda: read_csv_with_pandas(home))
         if LOG.is_dir():
+            print("262,200 events:")
             measured("land XES, journey-gaps (typed, quarantined, stored)", lambda: land_xes(home))
             measured(
                 "read XES, pm4py (a data frame, nothing stored)", lambda: read_xes_with_pm4py(home)

@@ -1,26 +1,12 @@
-"""The journey map: small tables an analyst edits, validated before dbt sees them.
+"""The rows of every table of the journey map: pydantic models, cell by cell."""
 
-A map is a folder of CSV files, one a table, as a text editor or a spreadsheet saves them.
-`load_journey_map` reads and checks them all, `write_seeds` writes the canonical CSVs that
-dbt seeds. Meaning of every table and column: models/staging/journey_map.
-"""
-
-import csv
 import difflib
-import hashlib
-import io
-import os
 import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cached_property
-from itertools import zip_longest
-from pathlib import Path
-from typing import Annotated, ClassVar, TypeVar, cast
+from typing import Annotated, ClassVar, TypeVar
 from zoneinfo import available_timezones
 
 from pydantic import (
@@ -28,20 +14,14 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    ValidationError,
     ValidationInfo,
     field_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from orchestration.errors import InputError, Problem
-from orchestration.settings import PROJECT_DIR
-
-DEFAULT_METRICS = PROJECT_DIR / "seeds" / "journey_map" / "metrics.csv"
-
 # Per raw table that carries stage events: the entity columns a link may use, each with the
 # other raw tables through which it is found.
-_ENTITY_COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
+ENTITY_COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
     "events": {"customer_id": (), "account_id": ()},
     "crm_stage_changes": {
         "opportunity_id": (),
@@ -56,7 +36,7 @@ _ENTITY_COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
         "customer_id": ("crm_contacts",),
     },
 }
-SOURCES = tuple(_ENTITY_COLUMNS)
+SOURCES = tuple(ENTITY_COLUMNS)
 
 # Sources without a JSON column offer their actor (changed_by, agent_team, owner) only.
 _ACTOR_ONLY = ("crm_stage_changes", "support_events", "crm_opportunities")
@@ -76,8 +56,6 @@ _DIMENSION_SOURCES = (
 )
 
 
-# --- one cell -------------------------------------------------------------------------
-
 T = TypeVar("T")
 
 
@@ -88,7 +66,7 @@ def _checked(value: T, holds: object, message: str, remedy: str) -> T:
     return value
 
 
-def _nearest(value: str, known: Iterable[str]) -> str:
+def nearest(value: str, known: Iterable[str]) -> str:
     """Remedy for an unknown name: the nearest known one, else all of them."""
     names = {name.lower(): name for name in sorted(known)}
     close = difflib.get_close_matches(value.lower(), names, n=1)
@@ -101,7 +79,7 @@ def _one_of(words: str, what: str) -> AfterValidator:
     known = words.split()
     return AfterValidator(
         lambda value: _checked(
-            value, value in known, f"unknown {what} '{value}'", _nearest(value, known)
+            value, value in known, f"unknown {what} '{value}'", nearest(value, known)
         )
     )
 
@@ -183,7 +161,7 @@ def _time_zone(value: str) -> str:
 
 def _event_name(value: str, info: ValidationInfo) -> str:
     is_known = info.data.get("source") != "crm_opportunities" or value in _OPPORTUNITY_EVENTS
-    remedy = _nearest(value, _OPPORTUNITY_EVENTS)
+    remedy = nearest(value, _OPPORTUNITY_EVENTS)
     return _checked(value, is_known, f"crm_opportunities has no event '{value}'", remedy)
 
 
@@ -284,9 +262,6 @@ Operator = Annotated[str, _one_of(_OPERATORS, "operator")]
 PropertyOperator = Annotated[Operator | None, AfterValidator(_property_operator)]
 PropertyValue = Annotated[str | None, AfterValidator(_property_value)]
 SegmentValue = Annotated[str, AfterValidator(_segment_value)]
-
-
-# --- one row --------------------------------------------------------------------------
 
 
 class Row(BaseModel):
@@ -421,7 +396,7 @@ class EntityLink(Row):
     @classmethod
     def _of_source(cls, value: str, info: ValidationInfo) -> str:
         source = info.data.get("source", "")
-        allowed = _ENTITY_COLUMNS.get(source, {value: ()})
+        allowed = ENTITY_COLUMNS.get(source, {value: ()})
         message = f"{source} finds no entity by '{value}'"
         return _checked(value, value in allowed, message, f"known: {', '.join(allowed)}")
 
@@ -606,7 +581,7 @@ class Benchmark(Row):
         message = "own_past is computed, not given; not available yet"
         _checked(value, value != "own_past", message, "delete this row")
         known = ("industry", "target")
-        return _checked(value, value in known, f"unknown kind '{value}'", _nearest(value, known))
+        return _checked(value, value in known, f"unknown kind '{value}'", nearest(value, known))
 
     @field_validator("percentile")
     @classmethod
@@ -714,456 +689,6 @@ TABLES: dict[str, type[Row]] = {
         *(Action, FeedbackTopic, Calendar, Holiday),
     )
 }
-_REQUIRED = ("journeys", "stages", "stage_rules", "entity_links")
+REQUIRED = ("journeys", "stages", "stage_rules", "entity_links")
 
 R = TypeVar("R", bound=Row)
-
-
-# --- one file -------------------------------------------------------------------------
-
-
-@dataclass
-class _Sheet:
-    """One file as read: `cells` of every line, empty ones left out, and its valid `rows`."""
-
-    file: str
-    columns: set[str] = field(default_factory=set)
-    cells: list[tuple[int, dict[str, str]]] = field(default_factory=list)
-    rows: list[tuple[int, Row]] = field(default_factory=list)
-
-    @property
-    def is_whole(self) -> bool:
-        """Every line became a row, so that what is absent here is absent indeed."""
-        return bool(self.columns) and len(self.rows) == len(self.cells)
-
-    def known(self, columns: Sequence[str]) -> set[tuple[str, ...]] | None:
-        """Values of some columns, of broken lines too; None where the file cannot tell."""
-        if not self.columns.issuperset(columns):
-            return None
-        return {tuple(cells.get(column, "") for column in columns) for _, cells in self.cells}
-
-
-class _Sheets(dict[str, _Sheet]):
-    """The files of a map by table."""
-
-    def of(self, model: type[R]) -> list[tuple[int, R]]:
-        """The valid rows of a table, each with its physical line."""
-        return cast(list[tuple[int, R]], self[model.table].rows)
-
-    def known(self, model: type[Row], *columns: str) -> set[tuple[str, ...]] | None:
-        return self[model.table].known(columns)
-
-
-def _problem(model: type[Row], line: int, column: str, message: str, remedy: str | None) -> Problem:
-    return Problem(f"{model.table}.csv", message, line, column, remedy)
-
-
-def _decoded(data: bytes) -> tuple[str, int | None]:
-    """Text of a file and the line of its first undecodable byte, None where there is none."""
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        return "", data.count(b"\n", 0, error.start) + 1
-    # UTF-16 without its mark is valid UTF-8 full of NUL.
-    return (text, None) if "\0" not in text else ("", text[: text.index("\0")].count("\n") + 1)
-
-
-def _records(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Records that are not blank, stripped, each with the physical line it begins on.
-
-    Raises:
-        csv.Error: with that line and the reason, where quotes do not match.
-    """
-    header = next((line for line in text.splitlines() if line.strip(" ,;\t")), None)
-    if header is None:
-        return
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            record = [cell.replace("\r\n", "\n").strip() for cell in next(reader)]
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise csv.Error(line, str(error)) from error
-        if any(record):
-            yield line, record
-
-
-def _read(path: Path, model: type[Row], problems: list[Problem]) -> _Sheet:
-    """Read one file; what is wrong with it is added to `problems`."""
-    sheet = _Sheet(path.name)
-    fields = model.model_fields
-
-    def report(message: str, line: int | None, column: str | None, remedy: str | None) -> None:
-        problems.append(Problem(path.name, message, line, column, remedy))
-
-    try:
-        text, bad_line = _decoded(path.read_bytes())
-    except OSError as error:
-        report(f"cannot be read: {error.strerror}", None, None, "check the file")
-        return sheet
-    if bad_line is not None:
-        report("not UTF-8", bad_line, None, "save it as CSV UTF-8")
-        return sheet
-    try:
-        records = list(_records(text))
-    except csv.Error as error:
-        line, reason = error.args
-        report(f"broken quote: {reason}", line, None, 'write a quote inside quotes as ""')
-        return sheet
-    if not records:
-        report("the file is empty", None, None, f"begin with the header {','.join(fields)}")
-        return sheet
-
-    (header_line, header), *lines = records
-    for column, count in Counter(filter(None, header)).items():
-        if column not in fields:
-            report("unknown column", header_line, column, _nearest(column, fields))
-        elif count > 1:
-            report("the column is there twice", header_line, column, "delete one")
-    for column, info in fields.items():
-        if column not in header and info.is_required():
-            report("the column is missing", header_line, column, "add it")
-    sheet.columns = set(header) & set(fields)
-
-    for line, record in lines:
-        if any(cell for name, cell in zip_longest(header, record) if not name):
-            report("a cell without a column", line, None, "put a cell with a delimiter in quotes")
-            continue
-        named = zip(header, record, strict=False)
-        cells = {name: cell for name, cell in named if cell and name in fields}
-        sheet.cells.append((line, cells))
-        try:
-            sheet.rows.append((line, model.model_validate(cells)))
-        except ValidationError as refused:
-            for detail in refused.errors():
-                column = str(detail["loc"][0])
-                if detail["type"] != "missing":
-                    report(detail["msg"], line, column, detail.get("ctx", {}).get("remedy"))
-                elif column in header:
-                    report("must not be empty", line, column, "fill this cell")
-    return sheet
-
-
-# --- the tables together --------------------------------------------------------------
-
-# A column of this name, in any table, names a row of that table, by this column there.
-_REFERENCES: dict[str, tuple[type[Row], str]] = {
-    "journey_id": (Journey, "journey_id"),
-    "stage_id": (Stage, "stage_id"),
-    "anchor_stage": (Stage, "stage_id"),
-    "outcome_stage": (Stage, "stage_id"),
-    "metric_id": (Metric, "metric_id"),
-    "funnel_id": (Funnel, "funnel_id"),
-    "touchpoint_id": (Touchpoint, "touchpoint_id"),
-    "calendar_id": (Calendar, "calendar_id"),
-    "segment_dimension": (SegmentDimension, "dimension"),
-    "paired_with": (SegmentDimension, "dimension"),
-}
-
-
-def _check_keys(sheets: _Sheets) -> Iterator[Problem]:
-    for model in TABLES.values():
-        for key in model.keys or (tuple(model.model_fields),):
-            first: dict[tuple[object, ...], int] = {}
-            for line, row in sheets.of(model):
-                before = first.setdefault(tuple(getattr(row, name) for name in key), line)
-                if before != line:
-                    what = f"same {', '.join(key)}" if model.keys else "the same"
-                    yield _problem(
-                        model, line, key[-1], f"{what} as line {before}", "change or delete one"
-                    )
-
-
-def _check_references(sheets: _Sheets) -> Iterator[Problem]:
-    journeys = sheets.known(Journey, "journey_id") or set()
-    for model in TABLES.values():
-        for column in _REFERENCES.keys() & model.model_fields.keys():
-            target, target_column = _REFERENCES[column]
-            # Names of stages and dimensions count within their journey.
-            within = target in (Stage, SegmentDimension)
-            scope = ("journey_id",) if within else ()
-            known = sheets.known(target, *scope, target_column)
-            if known is None or (model is target and column == target_column):
-                continue
-            for line, row in sheets.of(model):
-                value = getattr(row, column)
-                journey = tuple(getattr(row, name) for name in scope)
-                is_total = column == "segment_dimension" and value == "all"
-                if value is None or is_total or (*journey, value) in known:
-                    continue
-                # An unknown journey is reported once, as such.
-                if not within or journey in journeys:
-                    peers = [key[-1] for key in known if key[:-1] == journey]
-                    what = target_column.removesuffix("_id")
-                    where = f" in journey '{journey[0]}'" if within else ""
-                    message = f"unknown {what} '{value}'{where}"
-                    remedy = _nearest(value, peers)
-                    yield _problem(model, line, column, message, remedy)
-
-
-def _check_journeys(sheets: _Sheets) -> Iterator[Problem]:
-    """Attempts outlast windows; a journey begins with progress and ends in a success."""
-    for line, journey in sheets.of(Journey):
-        own = [item for item in sheets.of(Stage) if item[1].journey_id == journey.journey_id]
-        windows = [stage.conversion_window_days or 0 for _, stage in own]
-        longest = max(journey.conversion_window_days, *windows, 0)
-        if (journey.attempt_gap_days or longest) < longest:
-            message = f"{journey.attempt_gap_days} days are less than the journey's longest window"
-            remedy = f"write {longest} or more"
-            yield _problem(Journey, line, "attempt_gap_days", message, remedy)
-        if not sheets["stages"].is_whole:
-            continue
-        last_success = max(
-            (stage.stage_order for _, stage in own if stage.stage_kind == "success"), default=None
-        )
-        if last_success is None:
-            message = f"journey '{journey.journey_id}' has no success stage"
-            remedy = "add a stage of kind success to stages.csv"
-            yield _problem(Journey, line, "journey_id", message, remedy)
-            continue
-        entry_line, entry = min(own, key=lambda item: item[1].stage_order)
-        if entry.stage_kind != "progress":
-            message = f"the first stage of a journey is its entry and cannot be {entry.stage_kind}"
-            remedy = "give a progress stage the lowest stage_order"
-            yield _problem(Stage, entry_line, "stage_kind", message, remedy)
-        for stage_line, stage in own:
-            is_behind = stage.stage_kind == "progress" and stage.stage_order > last_success
-            if is_behind and journey.order_mode != "any":
-                message = f"'{stage.stage_id}' lies behind every success, so it never converts"
-                remedy = "give the success stage a higher stage_order"
-                yield _problem(Stage, stage_line, "stage_order", message, remedy)
-
-
-def _check_coverage(sheets: _Sheets) -> Iterator[Problem]:
-    """Each stage has a rule, each funnel a step, each source that is used a link."""
-    for model, wanted, columns, blamed in (
-        (Stage, StageRule, ("journey_id", "stage_id"), "stage_id"),
-        (Funnel, FunnelStep, ("funnel_id",), "funnel_id"),
-        (StageRule, EntityLink, ("journey_id", "source"), "source"),
-    ):
-        known = sheets.known(wanted, *columns)
-        for line, row in sheets.of(model):
-            key = tuple(getattr(row, column) for column in columns)
-            if known is not None and key not in known:
-                known.add(key)
-                message = f"no row of {wanted.table} for {' and '.join(columns)} {', '.join(key)}"
-                remedy = f"add one to {wanted.table}.csv"
-                yield _problem(model, line, blamed, message, remedy)
-
-
-def _check_links(sheets: _Sheets) -> Iterator[Problem]:
-    """One kind of id per journey: or one entity's events and CRM rows would be two cases."""
-    agreed = {
-        journey.journey_id: None if journey.has_own_id else f"{journey.entity}_id"
-        for _, journey in sheets.of(Journey)
-    }
-    for line, link in sheets.of(EntityLink):
-        # The case id of a log is whatever the journey says it is.
-        if link.entity_column == "source_case_id" or link.journey_id not in agreed:
-            continue
-        expected = agreed[link.journey_id] or link.entity_column
-        agreed[link.journey_id] = expected
-        if link.entity_column != expected:
-            message = f"'{link.entity_column}' is another entity than '{expected}'"
-            remedy = f"write {expected}, or change the journey's entity"
-            yield _problem(EntityLink, line, "entity_column", message, remedy)
-
-
-def _check_rules(sheets: _Sheets) -> Iterator[Problem]:
-    """No two rules that match the same rows, with one priority, for different things."""
-    for model, target in ((StageRule, "stage_id"), (TouchpointRule, "touchpoint_id")):
-        peers: dict[tuple[object, ...], list[tuple[int, Row]]] = defaultdict(list)
-        for line, rule in sheets[model.table].rows:
-            cells = rule.model_dump()
-            named = cells.pop(target)
-            condition = [cells.pop(f"property_{part}") for part in ("name", "operator", "value")]
-            group = peers[tuple(cells.values())]
-            for before, other in group:
-                peer = other.model_dump()
-                peer_condition = [
-                    peer[f"property_{part}"] for part in ("name", "operator", "value")
-                ]
-                # A rule without a condition matches all that a rule with one does.
-                overlaps = None in (condition[0], peer_condition[0]) or condition == peer_condition
-                if overlaps and named != peer[target]:
-                    message = f"ambiguous: line {before} says '{peer[target]}' for the same rows"
-                    remedy = "give the rule that should win a lower priority number"
-                    yield _problem(model, line, target, message, remedy)
-                    break
-            group.append((line, rule))
-
-
-_BENCHMARK_PLACE = (
-    *("metric_id", "journey_id", "stage_id", "segment_dimension", "segment_value", "kind"),
-)
-
-
-def _check_benchmarks(sheets: _Sheets) -> Iterator[Problem]:
-    metrics = {metric.metric_id: metric for _, metric in sheets.of(Metric)}
-    terminal = {
-        (stage.journey_id, stage.stage_id)
-        for _, stage in sheets.of(Stage)
-        if stage.stage_kind != "progress"
-    }
-    seen: dict[tuple[str, ...], list[tuple[int, Benchmark]]] = defaultdict(list)
-    for line, benchmark in sheets.of(Benchmark):
-        metric = metrics.get(benchmark.metric_id)
-        if metric is not None:
-            yield from _check_value(line, benchmark, metric)
-            is_left = metric.scale == "duration" or metric.loss_family == "conversion"
-            if is_left and (benchmark.journey_id, benchmark.stage_id) in terminal:
-                message = f"nothing leaves '{benchmark.stage_id}', so it has no {metric.metric_id}"
-                remedy = "name the stage before it"
-                yield _problem(Benchmark, line, "stage_id", message, remedy)
-        place = seen[tuple(getattr(benchmark, column) for column in _BENCHMARK_PLACE)]
-        for before, other in place:
-            begin = max(benchmark.valid_from or date.min, other.valid_from or date.min)
-            end = min(benchmark.valid_to or date.max, other.valid_to or date.max)
-            if begin <= end:
-                message = f"valid together with '{other.benchmark_id}' in line {before}"
-                remedy = "end one the day before the other begins, or delete one"
-                yield _problem(Benchmark, line, "valid_from", message, remedy)
-                break
-        place.append((line, benchmark))
-
-
-def _check_value(line: int, benchmark: Benchmark, metric: Metric) -> Iterator[Problem]:
-    """A proportion lies in 0 to 1, a duration above 0, a score in its range."""
-    value, low, high = benchmark.value, 0.0, float("inf")
-    remedy = f"write a positive number of {metric.unit}"
-    if metric.scale == "proportion":
-        high = 1.0
-        remedy = f"write {value / 100:g} for {value:g} %" if 1 < value <= 100 else "0 to 1"
-    elif metric.score_min is not None and metric.score_max is not None:
-        low, high = metric.score_min, metric.score_max
-        remedy = f"write a number from {low:g} to {high:g}"
-    if not low <= value <= high or (metric.scale == "duration" and value == 0):
-        message = f"{value:g} is no value of {metric.metric_id}"
-        yield _problem(Benchmark, line, "value", message, remedy)
-
-
-_CHECKS: tuple[Callable[[_Sheets], Iterator[Problem]], ...] = (
-    *(_check_keys, _check_references, _check_journeys, _check_coverage),
-    *(_check_links, _check_rules, _check_benchmarks),
-)
-
-
-# --- the map --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class JourneyMap:
-    """A map without contradictions: the rows of every table, absent tables empty."""
-
-    tables: dict[str, list[Row]]
-
-    def rows(self, model: type[R]) -> list[R]:
-        """The rows of one table, typed."""
-        return cast(list[R], self.tables[model.table])
-
-    def sources(self) -> tuple[str, ...]:
-        """Raw tables without which no case is found: the stage rules' and their links', sorted."""
-        used = {(rule.journey_id, rule.source) for rule in self.rows(StageRule)}
-        through = {
-            table
-            for link in self.rows(EntityLink)
-            if (link.journey_id, link.source) in used
-            for table in _ENTITY_COLUMNS[link.source][link.entity_column]
-        }
-        return tuple(sorted({source for _, source in used} | through))
-
-    @cached_property
-    def csvs(self) -> dict[str, str]:
-        """Canonical CSV text of every table: comma, LF, true/false, ISO dates."""
-        return {table: _csv(TABLES[table], rows) for table, rows in self.tables.items()}
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of the canonical CSVs, in hex."""
-        content = "".join(f"{table}.csv\n{text}" for table, text in self.csvs.items())
-        return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _csv(model: type[Row], rows: Iterable[Row]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(model.model_fields)
-    writer.writerows([_cell(getattr(row, name)) for name in model.model_fields] for row in rows)
-    return out.getvalue()
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else f"{value}"
-
-
-def load_journey_map(folder: Path) -> JourneyMap:
-    """Read and check the map in a folder of CSV files.
-
-    `journeys`, `stages`, `stage_rules` and `entity_links` must be there; an absent
-    `metrics` is the project's own, any other absent table is empty. Files may have a
-    byte-order mark, be UTF-16, use semicolons or tabs, CRLF and decimal commas.
-
-    Raises:
-        InputError: the map cannot be used; it names every problem found, each with file,
-            physical line, column and remedy.
-    """
-    if not folder.is_dir():
-        remedy = "check --map or JOURNEY_GAPS_MAP"
-        raise InputError(
-            "The journey map cannot be used.",
-            [Problem(str(folder), "no such folder", remedy=remedy)],
-        )
-    problems: list[Problem] = []
-    expected = [f"{table}.csv" for table in TABLES]
-    present = {
-        path.name: path
-        for path in sorted(folder.iterdir())
-        # A spreadsheet that is open leaves a hidden lock file beside its file.
-        if path.suffix.lower() == ".csv" and not path.name.startswith((".", "~"))
-    }
-    for name in present.keys() - set(expected):
-        problems.append(Problem(name, "no table of the map", remedy=_nearest(name, expected)))
-
-    sheets = _Sheets()
-    for table, model in TABLES.items():
-        name = f"{table}.csv"
-        path = present.get(name, DEFAULT_METRICS if model is Metric else None)
-        if path is not None:
-            sheets[table] = _read(path, model, problems)
-        elif table in _REQUIRED:
-            sheets[table] = _Sheet(name)
-            remedy = f"add it, with the columns {','.join(model.model_fields)}"
-            problems.append(Problem(name, "the file is missing", remedy=remedy))
-        else:
-            sheets[table] = _Sheet(name, set(model.model_fields))
-    for check in _CHECKS:
-        problems.extend(check(sheets))
-    if problems:
-        order = {name: index for index, name in enumerate(expected)}
-        problems.sort(key=lambda each: (order.get(each.file, -1), each.row or 0, str(each)))
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise InputError(f"The journey map in {folder} has {count}.", problems)
-    return JourneyMap({table: [row for _, row in sheets[table].rows] for table in TABLES})
-
-
-def write_seeds(journey_map: JourneyMap, destination: Path) -> None:
-    """Write every table as `<destination>/<table>.csv`, with a header even when empty.
-
-    Each file is replaced as a whole, and only if its content changes. Other files in the
-    folder are left alone.
-    """
-    destination.mkdir(parents=True, exist_ok=True)
-    for table, text in journey_map.csvs.items():
-        path = destination / f"{table}.csv"
-        content = text.encode()
-        if not path.is_file() or path.read_bytes() != content:
-            # dbt seeds whatever ends in .csv, and this file may be unfinished.
-            unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-            unfinished.write_bytes(content)
-            unfinished.replace(path)

@@ -1,0 +1,226 @@
+"""Checks of the tables together: keys, references, journeys, rules, benchmarks."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import date
+
+from orchestration.errors import Problem
+from orchestration.journey_map.rows import (
+    TABLES,
+    Benchmark,
+    Calendar,
+    EntityLink,
+    Funnel,
+    FunnelStep,
+    Journey,
+    Metric,
+    Row,
+    SegmentDimension,
+    Stage,
+    StageRule,
+    Touchpoint,
+    TouchpointRule,
+    nearest,
+)
+from orchestration.journey_map.sheets import Sheets, problem
+
+# A column of this name, in any table, names a row of that table, by this column there.
+_REFERENCES: dict[str, tuple[type[Row], str]] = {
+    "journey_id": (Journey, "journey_id"),
+    "stage_id": (Stage, "stage_id"),
+    "anchor_stage": (Stage, "stage_id"),
+    "outcome_stage": (Stage, "stage_id"),
+    "metric_id": (Metric, "metric_id"),
+    "funnel_id": (Funnel, "funnel_id"),
+    "touchpoint_id": (Touchpoint, "touchpoint_id"),
+    "calendar_id": (Calendar, "calendar_id"),
+    "segment_dimension": (SegmentDimension, "dimension"),
+    "paired_with": (SegmentDimension, "dimension"),
+}
+
+
+def _check_keys(sheets: Sheets) -> Iterator[Problem]:
+    for model in TABLES.values():
+        for key in model.keys or (tuple(model.model_fields),):
+            first: dict[tuple[object, ...], int] = {}
+            for line, row in sheets.of(model):
+                before = first.setdefault(tuple(getattr(row, name) for name in key), line)
+                if before != line:
+                    what = f"same {', '.join(key)}" if model.keys else "the same"
+                    yield problem(
+                        model, line, key[-1], f"{what} as line {before}", "change or delete one"
+                    )
+
+
+def _check_references(sheets: Sheets) -> Iterator[Problem]:
+    journeys = sheets.known(Journey, "journey_id") or set()
+    for model in TABLES.values():
+        for column in _REFERENCES.keys() & model.model_fields.keys():
+            target, target_column = _REFERENCES[column]
+            # Names of stages and dimensions count within their journey.
+            within = target in (Stage, SegmentDimension)
+            scope = ("journey_id",) if within else ()
+            known = sheets.known(target, *scope, target_column)
+            if known is None or (model is target and column == target_column):
+                continue
+            for line, row in sheets.of(model):
+                value = getattr(row, column)
+                journey = tuple(getattr(row, name) for name in scope)
+                is_total = column == "segment_dimension" and value == "all"
+                if value is None or is_total or (*journey, value) in known:
+                    continue
+                # An unknown journey is reported once, as such.
+                if not within or journey in journeys:
+                    peers = [key[-1] for key in known if key[:-1] == journey]
+                    what = target_column.removesuffix("_id")
+                    where = f" in journey '{journey[0]}'" if within else ""
+                    message = f"unknown {what} '{value}'{where}"
+                    remedy = nearest(value, peers)
+                    yield problem(model, line, column, message, remedy)
+
+
+def _check_journeys(sheets: Sheets) -> Iterator[Problem]:
+    """Attempts outlast windows; a journey begins with progress and ends in a success."""
+    for line, journey in sheets.of(Journey):
+        own = [item for item in sheets.of(Stage) if item[1].journey_id == journey.journey_id]
+        windows = [stage.conversion_window_days or 0 for _, stage in own]
+        longest = max(journey.conversion_window_days, *windows, 0)
+        if (journey.attempt_gap_days or longest) < longest:
+            message = f"{journey.attempt_gap_days} days are less than the journey's longest window"
+            remedy = f"write {longest} or more"
+            yield problem(Journey, line, "attempt_gap_days", message, remedy)
+        if not sheets["stages"].is_whole:
+            continue
+        last_success = max(
+            (stage.stage_order for _, stage in own if stage.stage_kind == "success"), default=None
+        )
+        if last_success is None:
+            message = f"journey '{journey.journey_id}' has no success stage"
+            remedy = "add a stage of kind success to stages.csv"
+            yield problem(Journey, line, "journey_id", message, remedy)
+            continue
+        entry_line, entry = min(own, key=lambda item: item[1].stage_order)
+        if entry.stage_kind != "progress":
+            message = f"the first stage of a journey is its entry and cannot be {entry.stage_kind}"
+            remedy = "give a progress stage the lowest stage_order"
+            yield problem(Stage, entry_line, "stage_kind", message, remedy)
+        for stage_line, stage in own:
+            is_behind = stage.stage_kind == "progress" and stage.stage_order > last_success
+            if is_behind and journey.order_mode != "any":
+                message = f"'{stage.stage_id}' lies behind every success, so it never converts"
+                remedy = "give the success stage a higher stage_order"
+                yield problem(Stage, stage_line, "stage_order", message, remedy)
+
+
+def _check_coverage(sheets: Sheets) -> Iterator[Problem]:
+    """Each stage has a rule, each funnel a step, each source that is used a link."""
+    for model, wanted, columns, blamed in (
+        (Stage, StageRule, ("journey_id", "stage_id"), "stage_id"),
+        (Funnel, FunnelStep, ("funnel_id",), "funnel_id"),
+        (StageRule, EntityLink, ("journey_id", "source"), "source"),
+    ):
+        known = sheets.known(wanted, *columns)
+        for line, row in sheets.of(model):
+            key = tuple(getattr(row, column) for column in columns)
+            if known is not None and key not in known:
+                known.add(key)
+                message = f"no row of {wanted.table} for {' and '.join(columns)} {', '.join(key)}"
+                remedy = f"add one to {wanted.table}.csv"
+                yield problem(model, line, blamed, message, remedy)
+
+
+def _check_links(sheets: Sheets) -> Iterator[Problem]:
+    """One kind of id per journey: or one entity's events and CRM rows would be two cases."""
+    agreed = {
+        journey.journey_id: None if journey.has_own_id else f"{journey.entity}_id"
+        for _, journey in sheets.of(Journey)
+    }
+    for line, link in sheets.of(EntityLink):
+        # The case id of a log is whatever the journey says it is.
+        if link.entity_column == "source_case_id" or link.journey_id not in agreed:
+            continue
+        expected = agreed[link.journey_id] or link.entity_column
+        agreed[link.journey_id] = expected
+        if link.entity_column != expected:
+            message = f"'{link.entity_column}' is another entity than '{expected}'"
+            remedy = f"write {expected}, or change the journey's entity"
+            yield problem(EntityLink, line, "entity_column", message, remedy)
+
+
+def _check_rules(sheets: Sheets) -> Iterator[Problem]:
+    """No two rules that match the same rows, with one priority, for different things."""
+    for model, target in ((StageRule, "stage_id"), (TouchpointRule, "touchpoint_id")):
+        peers: dict[tuple[object, ...], list[tuple[int, Row]]] = defaultdict(list)
+        for line, rule in sheets[model.table].rows:
+            cells = rule.model_dump()
+            named = cells.pop(target)
+            condition = [cells.pop(f"property_{part}") for part in ("name", "operator", "value")]
+            group = peers[tuple(cells.values())]
+            for before, other in group:
+                peer = other.model_dump()
+                peer_condition = [
+                    peer[f"property_{part}"] for part in ("name", "operator", "value")
+                ]
+                # A rule without a condition matches all that a rule with one does.
+                overlaps = None in (condition[0], peer_condition[0]) or condition == peer_condition
+                if overlaps and named != peer[target]:
+                    message = f"ambiguous: line {before} says '{peer[target]}' for the same rows"
+                    remedy = "give the rule that should win a lower priority number"
+                    yield problem(model, line, target, message, remedy)
+                    break
+            group.append((line, rule))
+
+
+_BENCHMARK_PLACE = (
+    *("metric_id", "journey_id", "stage_id", "segment_dimension", "segment_value", "kind"),
+)
+
+
+def _check_benchmarks(sheets: Sheets) -> Iterator[Problem]:
+    metrics = {metric.metric_id: metric for _, metric in sheets.of(Metric)}
+    terminal = {
+        (stage.journey_id, stage.stage_id)
+        for _, stage in sheets.of(Stage)
+        if stage.stage_kind != "progress"
+    }
+    seen: dict[tuple[str, ...], list[tuple[int, Benchmark]]] = defaultdict(list)
+    for line, benchmark in sheets.of(Benchmark):
+        metric = metrics.get(benchmark.metric_id)
+        if metric is not None:
+            yield from _check_value(line, benchmark, metric)
+            is_left = metric.scale == "duration" or metric.loss_family == "conversion"
+            if is_left and (benchmark.journey_id, benchmark.stage_id) in terminal:
+                message = f"nothing leaves '{benchmark.stage_id}', so it has no {metric.metric_id}"
+                remedy = "name the stage before it"
+                yield problem(Benchmark, line, "stage_id", message, remedy)
+        place = seen[tuple(getattr(benchmark, column) for column in _BENCHMARK_PLACE)]
+        for before, other in place:
+            begin = max(benchmark.valid_from or date.min, other.valid_from or date.min)
+            end = min(benchmark.valid_to or date.max, other.valid_to or date.max)
+            if begin <= end:
+                message = f"valid together with '{other.benchmark_id}' in line {before}"
+                remedy = "end one the day before the other begins, or delete one"
+                yield problem(Benchmark, line, "valid_from", message, remedy)
+                break
+        place.append((line, benchmark))
+
+
+def _check_value(line: int, benchmark: Benchmark, metric: Metric) -> Iterator[Problem]:
+    """A proportion lies in 0 to 1, a duration above 0, a score in its range."""
+    value, low, high = benchmark.value, 0.0, float("inf")
+    remedy = f"write a positive number of {metric.unit}"
+    if metric.scale == "proportion":
+        high = 1.0
+        remedy = f"write {value / 100:g} for {value:g} %" if 1 < value <= 100 else "0 to 1"
+    elif metric.score_min is not None and metric.score_max is not None:
+        low, high = metric.score_min, metric.score_max
+        remedy = f"write a number from {low:g} to {high:g}"
+    if not low <= value <= high or (metric.scale == "duration" and value == 0):
+        message = f"{value:g} is no value of {metric.metric_id}"
+        yield problem(Benchmark, line, "value", message, remedy)
+
+
+CHECKS: tuple[Callable[[Sheets], Iterator[Problem]], ...] = (
+    *(_check_keys, _check_references, _check_journeys, _check_coverage),
+    *(_check_links, _check_rules, _check_benchmarks),
+)
