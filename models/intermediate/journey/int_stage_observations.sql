@@ -29,7 +29,7 @@ rule_extents as (
         on
             stage_rules.journey_id = stages.journey_id
             and stage_rules.stage_id = stages.stage_id
-    inner join extents
+    left join extents
         on stage_rules.source = extents.source
 ),
 
@@ -45,12 +45,16 @@ journey_extents as (
     group by journey_id
 ),
 
--- One lagging source must not turn conversions into failures.
+-- One lagging source must not turn conversions into failures, and of an empty one
+-- nobody knows how far it is complete.
 stage_extents as (
     select
         stages.journey_id,
         stages.stage_id,
-        min(rule_extents.complete_through) as complete_through
+        case
+            when count(*) = count(rule_extents.complete_through)
+                then min(rule_extents.complete_through)
+        end as complete_through
     from stages
     inner join rule_extents
         on
@@ -77,9 +81,11 @@ observations as (
         coalesce(
             stages.conversion_window_days, journeys.conversion_window_days
         ) as conversion_window_days,
-        least(
-            journey_extents.as_of, stage_extents.complete_through
-        ) as observed_through
+        case
+            when stage_extents.complete_through < journey_extents.as_of
+                then stage_extents.complete_through
+            when stage_extents.complete_through is not null then journey_extents.as_of
+        end as observed_through
     from stages
     inner join journeys
         on stages.journey_id = journeys.journey_id

@@ -64,8 +64,11 @@ judged_periods as (
         period_grain,
         period_start,
         period_end,
-        {{ epoch_us('ends_at') }} + conversion_window_days * 86400000000
-        <= {{ epoch_us('observed_through') }} as is_mature,
+        coalesce(
+            {{ epoch_us('ends_at') }} + conversion_window_days * 86400000000
+            <= {{ epoch_us('observed_through') }},
+            false
+        ) as is_mature,
         starts_at < source_start or ends_at > as_of as is_partial
     from bounded_periods
 ),

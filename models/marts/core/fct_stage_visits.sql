@@ -64,10 +64,15 @@ timed as (
         case
             when lapsed_at is not null then 'lapsed' else transition_kind
         end as exit_kind,
-        {{ epoch_us(
-            'greatest(coalesce(exited_at, lapsed_at, observed_through), entered_at)'
-        ) }} - {{ epoch_us('entered_at') }} as elapsed_us
+        coalesce(exited_at, lapsed_at, observed_through) as followed_until
     from seen
+),
+
+elapsed as (
+    select
+        *,
+        {{ epoch_us('followed_until') }} - {{ epoch_us('entered_at') }} as elapsed_us
+    from timed
 ),
 
 -- Terminal stages take no time; two dates say nothing of less than a day.
@@ -77,9 +82,11 @@ known_times as (
         case
             when stage_kind <> 'progress' then null
             when is_date_only and elapsed_us < 86400000000 then null
+            -- Entered after its outcomes are known: followed for no time at all.
+            when elapsed_us < 0 then 0
             else elapsed_us
         end as time_in_stage_us
-    from timed
+    from elapsed
 ),
 
 final as (
