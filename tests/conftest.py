@@ -97,3 +97,13 @@ def loan(shared_data: Path, make_workbench: "Callable[[str], Workbench]") -> Wor
     workbench.land(shared_data / "bpic2012", LOAN_MAP)
     workbench.build()
     return workbench
+
+
+@pytest.fixture(scope="session")
+def demo(make_workbench: Callable[[str], Workbench]) -> Workbench:
+    """The demo: customers in accounts, so that clusters matter."""
+    workbench = make_workbench("demo")
+    workbench.use_map(PROJECT_DIR / "seeds" / "journey_map")
+    workbench.land(PROJECT_DIR / "seeds" / "demo")
+    workbench.build()
+    return workbench

@@ -116,7 +116,7 @@ def _history(events: Sequence[Event], journey: Journey) -> list[Visit]:
 
 def _order(event: Event, journey: Journey) -> tuple[object, ...]:
     seq = (1, 0) if event.seq is None else (0, event.seq)
-    return (event.at, journey.order(event.stage), seq, event.source, event.row_id)
+    return (event.at, journey.order(event.stage), seq, event.row_id, event.source)
 
 
 def _case(attempt: Sequence[Event], number: int, journey: Journey) -> list[Visit]:

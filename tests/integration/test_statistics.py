@@ -16,7 +16,6 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from orchestration.settings import PROJECT_DIR
 from tests.conftest import LOAN_MAP, Workbench
 
 CELL = ["stage_id", "period_grain", "period_start"]
@@ -57,16 +56,6 @@ def judged(
     workbench.home.mkdir(parents=True)
     shutil.copy(loan.settings.warehouse, workbench.settings.warehouse)
     workbench.use_map(folder)
-    workbench.build()
-    return workbench
-
-
-@pytest.fixture(scope="module")
-def demo(make_workbench: Callable[[str], Workbench]) -> Workbench:
-    """The demo: customers in accounts, so that clusters matter."""
-    workbench = make_workbench("demo")
-    workbench.use_map(PROJECT_DIR / "seeds" / "journey_map")
-    workbench.land(PROJECT_DIR / "seeds" / "demo")
     workbench.build()
     return workbench
 
@@ -331,5 +320,10 @@ def test_trends_are_mover_differences_of_mature_whole_weeks(judged: Workbench) -
 
 
 def test_the_demo_shows_what_was_planted(demo: Workbench) -> None:
-    ranking = frame(demo, "select * from marts.gap_ranking").set_index("stage_id")
-    assert "lagging" in set(ranking["verdict"])
+    ranking = frame(demo, "select * from marts.gap_ranking").set_index("benchmark_id")
+    assert (ranking["verdict"] == "lagging").all()
+    contact, close = ranking.loc["contact_rate"], ranking.loc["close_rate"]
+    assert contact["ci_low"] < 0.40 < contact["ci_high"]
+    assert close["ci_low"] < 0.10 < close["ci_high"]
+    assert ranking.loc["days_to_offer", "value"] > ranking.loc["days_to_offer", "benchmark_value"]
+    assert close["lag_rank"] == 1

@@ -16,6 +16,10 @@ stage_rules as (
     select * from {{ ref('stage_rules') }}
 ),
 
+entity_links as (
+    select * from {{ ref('entity_links') }}
+),
+
 touchpoints as (
     select * from {{ ref('touchpoints') }}
 ),
@@ -26,13 +30,6 @@ touchpoint_rules as (
 
 exclusions as (
     select * from {{ ref('exclusions') }}
-),
-
-used_sources as (
-    select distinct
-        journey_id,
-        source
-    from stage_rules
 ),
 
 stage_matches as (
@@ -152,7 +149,7 @@ mapped as (
     where match_rank = 1
     union all
     select
-        used_sources.journey_id,
+        entity_links.journey_id,
         'touchpoint' as meaning,
         null::varchar as stage_id,
         touchpoint_matches.touchpoint_id,
@@ -168,8 +165,8 @@ mapped as (
         touchpoint_matches.support_contact_id,
         touchpoint_matches.source_case_id
     from touchpoint_matches
-    inner join used_sources
-        on touchpoint_matches.source = used_sources.source
+    inner join entity_links
+        on touchpoint_matches.source = entity_links.source
     where touchpoint_matches.match_rank = 1
     union all
     select

@@ -47,8 +47,8 @@ declared as (
 
 extents as (
     select
-        observed.source,
         observed.newest_occurred_at,
+        coalesce(observed.source, declared.source) as source,
         coalesce(
             declared.source_start, observed.oldest_occurred_at
         ) as source_start,
@@ -57,7 +57,7 @@ extents as (
         ) as complete_through,
         coalesce(declared.is_date_only, false) as is_date_only
     from observed
-    left join declared
+    full outer join declared
         on observed.source = declared.source
 )
 

@@ -83,12 +83,12 @@ ordered_events as (
         history as (
             partition by journey_id, entity_id
             order by
-                occurred_at, stage_order, event_seq nulls last, source, source_row_id
+                occurred_at, stage_order, event_seq nulls last, source_row_id, source
         ),
         earlier_history as (
             partition by journey_id, entity_id
             order by
-                occurred_at, stage_order, event_seq nulls last, source, source_row_id
+                occurred_at, stage_order, event_seq nulls last, source_row_id, source
             rows between unbounded preceding and 1 preceding
         )
 ),
@@ -264,6 +264,7 @@ visits as (
         visit_steps.stage_kind,
         visit_steps.source,
         visit_steps.source_row_id,
+        visit_steps.event_seq,
         visit_steps.occurred_at as entered_at,
         visit_steps.exited_at,
         visit_steps.next_stage_id,

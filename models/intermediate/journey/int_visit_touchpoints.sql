@@ -17,6 +17,7 @@ entries as (
         visit_id,
         source,
         source_row_id,
+        event_seq,
         entered_at as occurred_at
     from visits
     where {{ is_rebuilt('visits') }}
@@ -30,6 +31,7 @@ touchpoint_events as (
         owner_team,
         source,
         source_row_id,
+        event_seq,
         occurred_at
     from journey_events
     where
@@ -46,6 +48,7 @@ moments as (
         null::varchar as owner_team,
         source,
         source_row_id,
+        event_seq,
         occurred_at,
         1 as is_entry
     from entries
@@ -58,6 +61,7 @@ moments as (
         owner_team,
         source,
         source_row_id,
+        event_seq,
         occurred_at,
         0 as is_entry
     from touchpoint_events
@@ -69,7 +73,8 @@ numbered_moments as (
         *,
         sum(is_entry) over (
             partition by journey_id, entity_id
-            order by occurred_at, source, source_row_id, is_entry
+            order by
+                occurred_at, event_seq nulls last, source_row_id, source, is_entry
             rows between unbounded preceding and current row
         ) - is_entry as entries_before
     from moments
@@ -80,7 +85,9 @@ latest_touchpoints as (
         *,
         row_number() over (
             partition by journey_id, entity_id, entries_before
-            order by occurred_at desc, source desc, source_row_id desc
+            order by
+                occurred_at desc, event_seq desc nulls first, source_row_id desc,
+                source desc
         ) as recency
     from numbered_moments
     where is_entry = 0

@@ -78,7 +78,8 @@ mature_weeks as (
         journey_id,
         stage_id,
         min(period_start) as first_start,
-        max(period_end) as last_end
+        max(period_end) as last_end,
+        max(case when is_partial then period_end end) as last_partial_end
     from judged_periods
     where
         period_grain = 'week'
@@ -106,7 +107,8 @@ periods as (
         (last_end - interval '91' day)::date as period_start,
         last_end as period_end,
         true as is_mature,
-        last_end - interval '91' day < first_start as is_partial
+        last_end - interval '91' day < first_start
+        or coalesce(last_partial_end > last_end - interval '91' day, false) as is_partial
     from mature_weeks
     union all
     select
@@ -116,7 +118,7 @@ periods as (
         first_start as period_start,
         last_end as period_end,
         true as is_mature,
-        false as is_partial
+        last_partial_end is not null as is_partial
     from mature_weeks
 )
 

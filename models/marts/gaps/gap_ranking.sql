@@ -16,9 +16,19 @@ reaches as (
     select * from {{ ref('int_stage_reach') }}
 ),
 
+periods as (
+    select * from {{ ref('int_periods') }}
+),
+
 trailing_measures as (
     select *
     from measures
+    where period_grain = 'trailing_13_weeks'
+),
+
+trailing_periods as (
+    select *
+    from periods
     where period_grain = 'trailing_13_weeks'
 ),
 
@@ -26,8 +36,8 @@ compared as (
     select
         benchmarks.*,
         measures.touchpoint_id,
-        measures.period_start,
-        measures.period_end,
+        trailing_periods.period_start,
+        trailing_periods.period_end,
         measures.effective_n,
         measures.value,
         measures.ci_low,
@@ -39,9 +49,16 @@ compared as (
         benchmark_survival.z as survival_z,
         coalesce(measures.n, 0) as n,
         coalesce(measures.n_clusters, 0) as n_clusters,
-        (measures.value - benchmarks.benchmark_value)
-        * benchmarks.direction as gap
+        case
+            when benchmarks.direction = 1
+                then measures.value - benchmarks.benchmark_value
+            else benchmarks.benchmark_value - measures.value
+        end as gap
     from benchmarks
+    left join trailing_periods
+        on
+            benchmarks.journey_id = trailing_periods.journey_id
+            and benchmarks.stage_id = trailing_periods.stage_id
     left join trailing_measures as measures
         on
             benchmarks.journey_id = measures.journey_id
@@ -52,16 +69,18 @@ compared as (
     left join benchmark_survival
         on
             benchmarks.benchmark_id = benchmark_survival.benchmark_id
-            and measures.period_start = benchmark_survival.period_start
+            and trailing_periods.period_start = benchmark_survival.period_start
     -- The benchmark that is valid on the last day of the period counts.
     where
         benchmarks.valid_from
         <= coalesce(
-            (measures.period_end - interval '1' day)::date, benchmarks.as_of_date
+            (trailing_periods.period_end - interval '1' day)::date,
+            benchmarks.as_of_date
         )
         and benchmarks.valid_to
         >= coalesce(
-            (measures.period_end - interval '1' day)::date, benchmarks.as_of_date
+            (trailing_periods.period_end - interval '1' day)::date,
+            benchmarks.as_of_date
         )
 ),
 
@@ -140,7 +159,7 @@ adjusted as (
     select
         *,
         case
-            when exclusion is null
+            when exclusion is null and p_value is not null
                 then least(1, min(p_value * family_size / p_rank) over step_up)
         end as adjusted_p_value
     from families
@@ -156,6 +175,7 @@ adjusted as (
 verdicts as (
     select
         *,
+        case when gap < 0 then -gap when gap >= 0 then 0 end as shortfall,
         case
             when exclusion is not null then exclusion
             when
@@ -203,12 +223,10 @@ sized as (
                 ))
         end as severity,
         case
-            when verdicts.scale = 'proportion'
-                then greatest(0, -verdicts.gap) * verdicts.n
+            when verdicts.scale = 'proportion' then verdicts.shortfall * verdicts.n
         end as recoverable_cases,
         case
-            when verdicts.scale = 'duration'
-                then greatest(0, -verdicts.gap) * verdicts.n
+            when verdicts.scale = 'duration' then verdicts.shortfall * verdicts.n
         end as excess_customer_days
     from verdicts
     left join reaches

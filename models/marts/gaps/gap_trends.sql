@@ -87,7 +87,9 @@ trends as (
     select
         *,
         case
-            when not is_mismatched then (value - benchmark_value) * direction
+            when is_mismatched then null
+            when direction = 1 then value - benchmark_value
+            else benchmark_value - value
         end as gap,
         case when is_comparable then difference end as change,
         case when is_comparable then difference_low end as change_ci_low,
