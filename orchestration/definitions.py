@@ -1,0 +1,44 @@
+"""Assembly only: everything that Dagster's UI, its schedule and the command line run."""
+
+import json
+
+import dagster as dg
+
+from orchestration.defs.journey_map.assets import journey_map
+from orchestration.defs.landing.assets import build_landing
+from orchestration.defs.landing.checks import build_raw_gate
+from orchestration.defs.models.assets import build_models, published_marts
+from orchestration.defs.publication.assets import build_publication
+from orchestration.defs.publication.checks import build_marts_gate
+from orchestration.defs.schedules import refresh_job, refresh_schedule
+from orchestration.resources import dbt_manifest, dbt_resource, warehouse_executor
+from orchestration.settings import Settings
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The code location that `dagster dev` serves."""
+    settings = Settings()
+    manifest = json.loads(dbt_manifest(settings).read_text())
+    marts = published_marts(manifest)
+    return dg.Definitions(
+        assets=[
+            journey_map,
+            build_landing(),
+            build_models(manifest),
+            build_publication(marts),
+        ],
+        asset_checks=[
+            build_raw_gate(settings.expectations),
+            build_marts_gate(settings.expectations),
+        ],
+        jobs=[refresh_job],
+        schedules=[refresh_schedule(settings.env)],
+        resources={"settings": settings, "dbt": dbt_resource(settings)},
+        executor=warehouse_executor,
+    )
+
+
+def refresh_gap_marts() -> dg.JobDefinition:
+    """The job, found again by name in each step's own process."""
+    return defs().resolve_job_def(refresh_job.name)

@@ -1,0 +1,1 @@
+"""The journey map: what an analyst edits."""

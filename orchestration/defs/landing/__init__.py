@@ -1,0 +1,1 @@
+"""Raw tables and the gate behind them."""

@@ -1,0 +1,73 @@
+"""The first gate: nothing is built on raw tables that do not hold."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+
+from orchestration.defs.expectations import expectation_results, expectation_specs
+from orchestration.journey_map import load_journey_map
+from orchestration.landing.contract import CONTRACT
+from orchestration.landing.load import TableCounts, missing_tables, reconcile
+from orchestration.resources import WAREHOUSE_POOL
+from orchestration.settings import Settings
+
+RAW_GATE = "raw_gate"
+ROWS_RECONCILE = "rows_reconcile"
+IS_LANDED = "is_landed"
+
+
+def build_raw_gate(expectations_dir: Path) -> dg.AssetChecksDefinition:
+    """One step for every check on the raw tables: suites, counts, what the map requires."""
+    own = [
+        dg.AssetCheckSpec(name, asset=dg.AssetKey(["raw", table]), description=why, blocking=True)
+        for table in CONTRACT
+        for name, why in {
+            ROWS_RECONCILE: "Rows in = rows kept + rows quarantined + exact duplicates.",
+            IS_LANDED: "A table that the journey map reads has landed at least once.",
+        }.items()
+    ]
+
+    @dg.multi_asset_check(
+        name=RAW_GATE,
+        specs=[*own, *expectation_specs(expectations_dir, "raw", list(CONTRACT))],
+        pool=WAREHOUSE_POOL,
+    )
+    def raw_gate(settings: dg.ResourceParam[Settings]) -> Iterator[dg.AssetCheckResult]:
+        required = load_journey_map(settings.map).sources()
+        with duckdb.connect(settings.warehouse, read_only=True) as connection:
+            missing = missing_tables(connection, required)
+            counts = reconcile(connection)
+        for table in CONTRACT:
+            yield _is_landed(settings, table, is_missing=table in missing)
+        for table_counts in counts:
+            yield _rows_reconcile(table_counts)
+        yield from expectation_results(settings, "raw", list(CONTRACT))
+
+    return raw_gate
+
+
+def _is_landed(settings: Settings, table: str, *, is_missing: bool) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=["raw", table],
+        check_name=IS_LANDED,
+        passed=not is_missing,
+        description=f"the journey map reads raw.{table}, but no file of it has ever landed: put "
+        f"one in {settings.landing_dir} or name one in landing.yml"
+        if is_missing
+        else None,
+    )
+
+
+def _rows_reconcile(counts: TableCounts) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=["raw", counts.table],
+        check_name=ROWS_RECONCILE,
+        passed=counts.difference == 0,
+        description=f"{counts.rows_in:,} rows in, {counts.rows_kept:,} kept, "
+        f"{counts.rows_quarantined:,} quarantined, {counts.rows_duplicate:,} exact duplicates: "
+        f"{abs(counts.difference):,} {'lost' if counts.difference > 0 else 'in two places'}",
+        metadata=asdict(counts),
+    )

@@ -1,0 +1,1 @@
+"""The gate before readers, and what they read."""

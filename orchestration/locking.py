@@ -1,0 +1,120 @@
+"""One run at a time per warehouse: an OS lock, freed by the holder's death if need be."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import filelock
+
+from orchestration.errors import JourneyGapsError
+
+POLL_SECONDS = 0.1
+
+
+class LockTimeoutError(JourneyGapsError):
+    """`holder`, a run or another program, kept the warehouse longer than this run may wait."""
+
+    def __init__(self, warehouse: Path, holder: str, timeout_seconds: float) -> None:
+        """Say for whom it waited, how long, and what to do."""
+        self.holder = holder
+        super().__init__(
+            f"{warehouse} is in use by {holder}; gave up after {timeout_seconds:g} s. "
+            "Wait for it to end or stop it, or wait longer with --lock-timeout "
+            "(JOURNEY_GAPS_LOCK_TIMEOUT_SECONDS)."
+        )
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who has the warehouse; `since` is UTC in ISO 8601."""
+
+    run_id: str
+    pid: int
+    since: str
+
+    def __str__(self) -> str:
+        """For a message: `run <id> (pid <pid>, since <time>)`."""
+        return f"run {self.run_id} (pid {self.pid}, since {self.since})"
+
+
+class WarehouseLock:
+    """The exclusive right to write one warehouse, between processes of one machine.
+
+    `<warehouse>.lock` is locked by the operating system, so nothing is left to clean up
+    after a killed run. A side file tells who holds it; found by the next holder, it tells
+    whose run was killed.
+    """
+
+    def __init__(self, warehouse: Path, run_id: str) -> None:
+        """The lock of `warehouse`, a path, wanted by the run `run_id`; not yet taken."""
+        self._warehouse = warehouse
+        self._run_id = run_id
+        self._lock = filelock.FileLock(warehouse.with_suffix(".lock"))
+        self._side_file = warehouse.with_suffix(".lock.json")
+
+    def holder(self) -> Holder | None:
+        """Who holds the lock, None where nobody does or has not said so yet."""
+        try:
+            return Holder(**json.loads(self._side_file.read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+
+    def acquire(
+        self, timeout_seconds: float, cancelled: Callable[[], bool] = lambda: False
+    ) -> Holder | None:
+        """Wait for the lock and for whatever else has the warehouse open.
+
+        Returns the holder whose run was killed while it held the lock, if any. Raises
+        LockTimeoutError after `timeout_seconds`, or once `cancelled()` is true.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        self._warehouse.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(
+                timeout=timeout_seconds, poll_interval=POLL_SECONDS, cancel_check=cancelled
+            )
+        except filelock.Timeout:
+            holder = str(self.holder() or "another run")
+            raise LockTimeoutError(self._warehouse, holder, timeout_seconds) from None
+        killed = self.holder()
+        try:
+            self._wait_for_other_programs(deadline, timeout_seconds, cancelled)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._announce()
+        return killed
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._side_file.unlink(missing_ok=True)
+        self._lock.release()
+
+    def _announce(self) -> None:
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        draft = self._side_file.with_suffix(".draft")
+        draft.write_text(json.dumps(asdict(Holder(self._run_id, os.getpid(), since))))
+        draft.replace(self._side_file)
+
+    def _wait_for_other_programs(
+        self, deadline: float, timeout_seconds: float, cancelled: Callable[[], bool]
+    ) -> None:
+        """Steps of a killed run, a `dbt build` or a reader lock the DuckDB file itself."""
+        while self._warehouse.exists():
+            try:
+                duckdb.connect(self._warehouse).close()
+            except duckdb.IOException as error:
+                if "Could not set lock" not in str(error):
+                    raise
+                if cancelled() or time.monotonic() >= deadline:
+                    raise LockTimeoutError(
+                        self._warehouse, "another program", timeout_seconds
+                    ) from error
+                time.sleep(POLL_SECONDS)
+            else:
+                return
