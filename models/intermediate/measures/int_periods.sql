@@ -108,7 +108,8 @@ periods as (
         last_end as period_end,
         true as is_mature,
         last_end - interval '91' day < first_start
-        or coalesce(last_partial_end > last_end - interval '91' day, false) as is_partial
+        or coalesce(last_partial_end > last_end - interval '91' day, false)
+            as is_partial
     from mature_weeks
     union all
     select
