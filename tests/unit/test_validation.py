@@ -28,7 +28,7 @@ def contracts() -> dict[str, dict[str, str]]:
     models = [
         model
         for file in (PROJECT_DIR / "models" / "marts").rglob("*.yml")
-        for model in yaml.safe_load(file.read_text())["models"]
+        for model in yaml.safe_load(file.read_text()).get("models", [])
     ]
     return {
         model["name"]: {column["name"]: column["data_type"] for column in model["columns"]}
