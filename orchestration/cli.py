@@ -358,6 +358,8 @@ def _cell(value: object) -> str:
 
 def _summarize(settings: Settings, report: "Report", console: Console) -> None:
     """What landed, what did not, which checks failed, where it is published, the top gaps."""
+    from orchestration.defs.landing.assets import FILES_READABLE
+
     raw = [
         metadata
         for asset, metadata in report.metadata.items()
@@ -378,12 +380,14 @@ def _summarize(settings: Settings, report: "Report", console: Console) -> None:
     for reason, rows in reasons.most_common():
         console.print(f"  [yellow]quarantined[/] {rows:,}: {escape(reason)}")
     for file in load.get("rejected_files", []):
-        console.print(f"  [yellow]rejected[/] {escape(file['file'])}: {escape(file['message'])}")
+        console.print(f"  [yellow]rejected[/] {escape(file['message'])}", soft_wrap=True)
     for name in load.get("unlisted_files", []):
         console.print(f"  unlisted {escape(name)}")
     for pattern in load.get("unmatched_globs", []):
         console.print(f"  no file matches {escape(pattern)}")
     for check in report.failed_checks:
+        if check.name == FILES_READABLE:  # its files are listed above
+            continue
         label = "[red]failed[/]" if check.stops else "[yellow]warning[/]"
         console.print(f"{label} {escape(str(check))}", soft_wrap=True)
     if report.succeeded:
