@@ -26,7 +26,8 @@ dev: setup  ## Dagster's UI on 127.0.0.1:3000, on the demo.
 	$(BIN)/journey-gaps dev --demo
 
 test: lint  ## Everything that CI runs.
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 15
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile \
+		--no-loadscope-reorder --durations 15
 
 lint: setup
 	$(BIN)/ruff check .
