@@ -288,6 +288,9 @@ def _refresh(settings: Settings, console: Console, *, full_refresh: bool) -> "Re
         console=console,
         disable=not console.is_terminal,
         transient=True,
+        # Dagster's log lines belong in the log, not above the bar.
+        redirect_stdout=False,
+        redirect_stderr=False,
     ) as progress:
         task = progress.add_task("starting", total=None)
         started: dict[str, float] = {}

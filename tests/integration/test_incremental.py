@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pandas as pd
 import pytest
 
 from tests import reference
@@ -227,6 +229,12 @@ def snapshot(workbench: Workbench, relations: Sequence[str] = COMPARED) -> dict[
     return {name: workbench.query(f"select * from {name} order by all") for name in relations}
 
 
+def frame_of(workbench: Workbench, sql: str) -> pd.DataFrame:
+    with duckdb.connect(str(workbench.settings.warehouse), read_only=True) as connection:
+        table = connection.execute(sql).df()
+    return table.sort_values(sorted(table.columns), ignore_index=True)
+
+
 def assert_equal(actual: dict[str, list[Any]], expected: dict[str, list[Any]]) -> None:
     for name, rows in expected.items():
         assert rows or name.startswith("marts.gap"), f"{name} is empty: the test shows nothing"
@@ -360,6 +368,26 @@ def test_a_changed_map_rebuilds_its_journey_and_no_other(
     assert after["intermediate.int_stage_visits"] != before["intermediate.int_stage_visits"]
     workbench.build("--full-refresh")
     assert_equal(after, snapshot(workbench))
+
+
+def test_a_warehouse_of_an_older_version_is_rebuilt_with_its_new_columns(
+    make_workbench: Callable[[str], Workbench], tmp_path: Path
+) -> None:
+    workbench = make_workbench("older_version")
+    workbench.use_map(write_map(tmp_path / "map"))
+    workbench.land(write_files(tmp_path / "files", histories(random.Random(8))))
+    workbench.build("--vars", "{facts_version: 0}")
+    with duckdb.connect(str(workbench.settings.warehouse)) as connection:
+        connection.execute("alter table intermediate.int_stage_visits drop column lapsed_at")
+        connection.execute("alter table intermediate.int_journey_events add column old_idea int")
+    workbench.build()
+    columns = {name: f"select * from {name} order by all" for name in COMPARED}
+    upgraded = {name: frame_of(workbench, sql) for name, sql in columns.items()}
+    workbench.build("--full-refresh")
+    for name, sql in columns.items():
+        expected = frame_of(workbench, sql)
+        pd.testing.assert_frame_equal(upgraded[name][expected.columns], expected, obj=name)
+        assert set(upgraded[name].columns) == set(expected.columns)
 
 
 def test_a_journey_taken_out_of_the_map_leaves_no_rows(
