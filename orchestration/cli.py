@@ -236,7 +236,8 @@ def load_settings(*, demo: bool = False, **flags: object) -> Settings:
         given["map"] = Settings.model_fields["map"].default
         given["landing"] = DEMO_LANDING
         given.setdefault("home", _home("demo"))
-    settings = Settings.model_validate({}) if not given else Settings(**given)  # type: ignore[arg-type]
+    # Pydantic checks the values, whatever their static types.
+    settings = Settings(**given)  # type: ignore[arg-type]
     if "home" not in settings.model_fields_set and settings.map.is_relative_to(EXAMPLES_DIR):
         example = settings.map.relative_to(EXAMPLES_DIR).parts[0]
         settings = settings.model_copy(update={"home": _home(example)})

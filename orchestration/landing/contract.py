@@ -30,6 +30,8 @@ from enum import Enum, StrEnum
 
 import duckdb
 
+from orchestration.quoting import literal, quoted
+
 # Raise it when the typing of text changes: files that already landed then land again.
 CONTRACT_VERSION = 1
 
@@ -306,16 +308,6 @@ ENTITY_COLUMNS = (
     "support_contact_id",
     "source_case_id",
 )
-
-
-def quoted(name: str) -> str:
-    """A name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A text as an SQL string."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def row_id_sql(parts: Iterable[str]) -> str:

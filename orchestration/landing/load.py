@@ -28,8 +28,6 @@ from orchestration.landing.contract import (
     create_tables_sql,
     install_macros,
     judge_sql,
-    literal,
-    quoted,
 )
 from orchestration.landing.mapping import Plan, Source, make_plan
 from orchestration.landing.readers import (
@@ -39,6 +37,7 @@ from orchestration.landing.readers import (
     read,
     require_unchanged,
 )
+from orchestration.quoting import literal, quoted
 
 # Quarantined rows of a file that its result names; all of them are in the quarantine tables.
 _PROBLEMS_SHOWN = 10

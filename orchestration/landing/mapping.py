@@ -55,9 +55,9 @@ from orchestration.landing.contract import (
     Table,
     install_macros,
     json_object_sql,
-    literal,
 )
 from orchestration.landing.readers import RejectedFileError, format_of
+from orchestration.quoting import literal
 
 FILE_NAME = "landing.yml"
 

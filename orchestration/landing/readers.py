@@ -28,10 +28,10 @@ from typing import TypeVar
 from xml.parsers import expat
 
 import duckdb
-import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow as pa  # type: ignore[import-untyped]  # it ships no types
 
 from orchestration.errors import JourneyGapsError, Problem
-from orchestration.landing.contract import literal, quoted
+from orchestration.quoting import literal, quoted
 
 _BLOCK_BYTES = 1 << 18
 _BATCH_ROWS = 20_000

@@ -27,6 +27,7 @@ import duckdb
 from pydantic_core import to_jsonable_python
 
 from orchestration.errors import JourneyGapsError
+from orchestration.quoting import literal, quoted
 
 DATABASE = "journey_gaps.duckdb"
 MANIFEST = "manifest.json"
@@ -135,7 +136,8 @@ def _write_marts(warehouse: Path, folder: Path, marts: Sequence[str]) -> dict[st
         connection.execute("set TimeZone = 'UTC'")
         _attach(connection, warehouse, marts)
         connection.execute(
-            f"attach {_text(folder / DATABASE)} as published (storage_version '{STORAGE_VERSION}')"
+            f"attach {literal(str(folder / DATABASE))} as published "
+            f"(storage_version '{STORAGE_VERSION}')"
         )
         written = {mart: _write_mart(connection, folder, mart) for mart in marts}
         connection.execute("detach published")
@@ -146,7 +148,7 @@ def _write_marts(warehouse: Path, folder: Path, marts: Sequence[str]) -> dict[st
 def _attach(connection: duckdb.DuckDBPyConnection, warehouse: Path, marts: Sequence[str]) -> None:
     """Attach the warehouse under the name that dbt gave it, and see that it has `marts`."""
     try:
-        connection.execute(f"attach {_text(warehouse)} as warehouse (read_only)")
+        connection.execute(f"attach {literal(str(warehouse))} as warehouse (read_only)")
     except duckdb.Error as error:
         raise JourneyGapsError(f"{warehouse} cannot be opened: {error}") from error
     rows = connection.execute(
@@ -160,11 +162,11 @@ def _attach(connection: duckdb.DuckDBPyConnection, warehouse: Path, marts: Seque
 
 
 def _write_mart(connection: duckdb.DuckDBPyConnection, folder: Path, mart: str) -> PublishedMart:
-    name = '"' + mart.replace('"', '""') + '"'
+    name = quoted(mart)
     parquet = folder / f"{mart}.parquet"
     connection.execute(f"create table published.{name} as from warehouse.marts.{name} order by all")
     connection.execute(
-        f"copy published.{name} to {_text(parquet)} (format parquet, compression zstd)"
+        f"copy published.{name} to {literal(str(parquet))} (format parquet, compression zstd)"
     )
     columns = connection.execute(f"describe published.{name}").fetchall()
     [(rows, content_hash)] = connection.execute(
@@ -217,8 +219,3 @@ def _swap(published_dir: Path, final: Path) -> None:
     link = published_dir / "current.tmp"
     link.symlink_to(final.relative_to(published_dir))
     link.replace(published_dir / "current")
-
-
-def _text(path: Path) -> str:
-    """A path as an SQL string."""
-    return "'" + str(path).replace("'", "''") + "'"

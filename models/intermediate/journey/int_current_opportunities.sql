@@ -13,7 +13,6 @@ versions as (
         created_at,
         closed_at,
         is_won,
-        load_id,
         row_number() over (
             partition by opportunity_id
             order by source_updated_at desc nulls last, content_hash desc
@@ -29,8 +28,7 @@ newest as (
         owner,
         created_at,
         closed_at,
-        is_won,
-        load_id
+        is_won
     from versions
     where version_rank = 1
 )
