@@ -1,0 +1,232 @@
+"""What the page needs of a publication: its marts in DuckDB and its manifest, as records."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+
+from orchestration.errors import JourneyGapsError
+from orchestration.publish.publication import DATABASE, MANIFEST
+
+TRAILING = "trailing_13_weeks"
+# Weeks of a trend, as in gap_trends.
+WEEKS = 26
+
+
+@dataclass(frozen=True)
+class Journey:
+    """One journey with what happened in it; `as_of` is UTC."""
+
+    journey_id: str
+    name: str | None
+    entity: str | None
+    time_zone: str | None
+    as_of: datetime | None
+    cases: int
+    left_truncated_cases: int
+    open_visits: int
+    oldest: datetime | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage in its journey's order; `cases` ever entered it."""
+
+    journey_id: str
+    stage_id: str
+    stage_order: int
+    stage_kind: str
+    conversion_window_days: int | None
+    observed_through: datetime | None
+    cases: int
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One line of the metric registry."""
+
+    metric_id: str
+    label: str
+    unit: str
+    direction: str
+    scale: str
+    description: str | None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One value of one metric for a stage's total and a period; the end day is outside it."""
+
+    journey_id: str
+    metric_id: str
+    stage_id: str
+    period_start: date
+    period_end: date
+    n: int
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    is_mature: bool
+    is_partial: bool
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One row of gap_ranking."""
+
+    gap_id: str
+    journey_id: str
+    metric_id: str
+    stage_id: str
+    touchpoint_id: str | None
+    segment_dimension: str
+    segment_value: str
+    benchmark_id: str
+    benchmark_kind: str
+    benchmark_value: float
+    period_start: date | None
+    period_end: date | None
+    n: int
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    gap: float | None
+    lag_factor: float | None
+    verdict: str
+    reach: float | None
+    recoverable_cases: float | None
+    excess_customer_days: float | None
+    priority_rank: int | None
+
+    @property
+    def is_total(self) -> bool:
+        """All cases, not a segment of them."""
+        return self.segment_dimension == "all"
+
+
+@dataclass(frozen=True)
+class BenchmarkWeek:
+    """The benchmark of a stage's metric that was valid in one week."""
+
+    journey_id: str
+    metric_id: str
+    stage_id: str
+    benchmark_id: str
+    benchmark_kind: str
+    benchmark_value: float
+    period_start: date
+
+
+@dataclass(frozen=True)
+class Published:
+    """A publication as the page reads it: totals only, except the gaps."""
+
+    manifest: Mapping[str, Any]
+    journeys: list[Journey]
+    stages: list[Stage]
+    metrics: dict[str, Metric]
+    trailing: list[Measure]
+    weeks: list[Measure]
+    benchmark_weeks: list[BenchmarkWeek]
+    gaps: list[Gap]
+
+
+Row = TypeVar("Row")
+
+
+def read_publication(folder: Path) -> Published:
+    """Read a complete publication folder; raises JourneyGapsError where it is none."""
+    for name in (MANIFEST, DATABASE):
+        if not (folder / name).is_file():
+            raise JourneyGapsError(f"{folder} is no publication: it has no {name}")
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    with duckdb.connect(folder / DATABASE, read_only=True) as connection:
+        return Published(
+            manifest=manifest,
+            journeys=_rows(connection, Journey, _JOURNEYS),
+            stages=_rows(connection, Stage, _STAGES),
+            metrics={
+                metric.metric_id: metric for metric in _rows(connection, Metric, "from dim_metrics")
+            },
+            trailing=_rows(connection, Measure, _TRAILING),
+            weeks=_rows(connection, Measure, _WEEKS),
+            benchmark_weeks=_rows(connection, BenchmarkWeek, _BENCHMARK_WEEKS),
+            gaps=_rows(connection, Gap, _GAPS),
+        )
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, kind: type[Row], query: str) -> list[Row]:
+    """Records of `kind` (a dataclass) of `query`, which goes on after `select <its fields>`."""
+    columns = ", ".join(field.name for field in fields(kind))  # type: ignore[arg-type]
+    rows = connection.execute(f"select {columns} {query}").fetchall()
+    return [kind(*row) for row in rows]
+
+
+_JOURNEYS = """
+    from (
+        select
+            dim_journeys.*,
+            count(distinct case_id) as cases,
+            count(distinct case_id) filter (is_left_truncated) as left_truncated_cases,
+            count(*) filter (is_open) as open_visits,
+            min(entered_at) as oldest
+        from dim_journeys
+        left join fct_stage_visits using (journey_id)
+        group by all
+    )
+    order by journey_id
+"""
+
+_STAGES = """
+    from (
+        select dim_stages.*, count(distinct case_id) as cases
+        from dim_stages
+        left join fct_stage_visits using (journey_id, stage_id)
+        group by all
+    )
+    order by journey_id, stage_order, stage_id
+"""
+
+_TOTALS = """
+    from fct_measures
+    where segment_dimension = 'all' and segment_value = 'all' and touchpoint_id is null
+"""
+
+_TRAILING = f"""
+    {_TOTALS} and period_grain = '{TRAILING}'
+    qualify period_start = max(period_start) over (partition by journey_id, metric_id, stage_id)
+    order by journey_id, metric_id, stage_id
+"""
+
+_WEEKS = f"""
+    {_TOTALS} and period_grain = 'week'
+    qualify period_start
+        > max(period_start) over (partition by journey_id, metric_id) - interval {WEEKS} week
+    order by journey_id, metric_id, stage_id, period_start
+"""
+
+# A benchmark of another definition has a value but no gap in any week: it is no mark to reach.
+_BENCHMARK_WEEKS = """
+    from gap_trends
+    where segment_dimension = 'all' and segment_value = 'all' and touchpoint_id is null
+    window benchmark as (partition by benchmark_id)
+    qualify count(gap) over benchmark > 0 or count(value) over benchmark = 0
+    order by journey_id, metric_id, stage_id, benchmark_kind, benchmark_id, period_start
+"""
+
+_GAPS = """
+    from gap_ranking
+    order by
+        segment_dimension <> 'all',
+        priority_rank is null,
+        priority_rank,
+        list_position(
+            ['lagging', 'unclear', 'at_par', 'ahead', 'too_few_data', 'immature',
+             'definition_mismatch'], verdict
+        ),
+        gap_id
+"""

@@ -1,0 +1,151 @@
+"""Tables: plain ones for the data behind a chart, a Great Table for all gaps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import pandas as pd
+from great_tables import GT, loc, style
+
+from orchestration.report.charts import COLOURS
+from orchestration.report.reading import Gap, Metric
+from orchestration.report.words import (
+    BENCHMARK_KINDS,
+    NBSP,
+    count,
+    counted,
+    factor,
+    in_words,
+    interval,
+    quantities,
+    verdict_of,
+)
+
+# Rows of one group of the table of gaps; segments can be many.
+GROUP_ROWS = 40
+
+
+@dataclass(frozen=True)
+class Table:
+    """A plain table: headings and cells as they are shown; the first `texts` columns are text."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    texts: int = 1
+
+
+def gap_table(
+    gaps: Sequence[Gap],
+    metrics: Mapping[str, Metric],
+    journey_names: Mapping[str, str],
+    stage_names: Mapping[tuple[str, str], str],
+) -> str:
+    """All gaps as HTML, escaped: ranked totals first, segments apart, since they overlap."""
+    rows = [
+        {
+            "group": group,
+            "rank": "" if gap.priority_rank is None else str(gap.priority_rank),
+            "journey": journey_names.get(gap.journey_id, gap.journey_id),
+            "stage": _place(gap, stage_names),
+            "metric": metric.label,
+            **_figures(gap, metric),
+            "verdict": f"{verdict.symbol}{NBSP}{verdict.word}",
+            "id": gap.verdict,
+        }
+        for group, members in _groups(gaps).items()
+        for gap in members[:GROUP_ROWS]
+        for metric in (metrics[gap.metric_id],)
+        for verdict in (verdict_of(gap.verdict),)
+    ]
+    frame = pd.DataFrame(rows)
+    verdicts = list(frame.pop("id"))
+    headings: dict[str, Any] = {
+        "rank": "Rank",
+        "verdict": "Verdict",
+        "journey": "Journey",
+        "stage": "Stage",
+        "metric": "Metric",
+        "value": "Actual",
+        "interval": "95 % interval",
+        "benchmark": "Benchmark",
+        "lag": "Times behind",
+        "n": "n",
+        "worth": "Short by",
+    }
+    if len(journey_names) == 1:
+        del headings["journey"]
+    table = (
+        GT(frame[["group", *headings]], groupname_col="group", id="gaps-table")
+        .cols_label(cases=headings)
+        .cols_align(
+            "right", columns=["rank", "value", "interval", "benchmark", "lag", "n", "worth"]
+        )
+        .cols_align("left", columns=["stage", "metric", "verdict"])
+        .tab_options(
+            table_width="100%",
+            table_font_size="14px",
+            table_font_color="#1f2933",
+            row_group_font_weight="600",
+            row_group_background_color="#f1f4f7",
+            column_labels_font_weight="600",
+            data_row_padding="6px",
+        )
+        .opt_table_font(font=["system-ui", "sans-serif"])
+    )
+    for known, colour in COLOURS.items():
+        if matches := [index for index, verdict in enumerate(verdicts) if verdict == known]:
+            table = table.tab_style(
+                style.text(color=colour, weight="bold"), loc.body("verdict", matches)
+            )
+    html: str = table.as_raw_html()
+    return html
+
+
+def rows_left_out(gaps: Sequence[Gap]) -> int:
+    """How many gaps the table does not show."""
+    return sum(max(0, len(members) - GROUP_ROWS) for members in _groups(gaps).values())
+
+
+def _groups(gaps: Sequence[Gap]) -> dict[str, list[Gap]]:
+    groups: dict[str, list[Gap]] = {}
+    for gap in gaps:
+        ranked = gap.priority_rank is not None
+        if gap.is_total:
+            title = "Ranked: the gap to close first on top" if ranked else "Shown, not ranked"
+        else:
+            title = (
+                "Segments, ranked apart (they overlap: never add them up)"
+                if ranked
+                else "Segments, shown, not ranked"
+            )
+        groups.setdefault(title, []).append(gap)
+    return groups
+
+
+def _place(gap: Gap, stage_names: Mapping[tuple[str, str], str]) -> str:
+    parts = [stage_names.get((gap.journey_id, gap.stage_id), in_words(gap.stage_id))]
+    if gap.touchpoint_id:
+        parts.append(in_words(gap.touchpoint_id))
+    if not gap.is_total:
+        parts.append(f"{in_words(gap.segment_dimension)}: {gap.segment_value}")
+    return " · ".join(parts)
+
+
+def _figures(gap: Gap, metric: Metric) -> dict[str, str]:
+    value, benchmark = quantities(metric, gap.value, gap.benchmark_value)
+    kind = BENCHMARK_KINDS.get(gap.benchmark_kind, gap.benchmark_kind).removesuffix(" benchmark")
+    is_behind = gap.verdict == "lagging"
+    worth = ""
+    if is_behind and gap.recoverable_cases:
+        worth = counted(ceil(gap.recoverable_cases - 0.5), "case")
+    elif is_behind and gap.excess_customer_days:
+        worth = counted(ceil(gap.excess_customer_days - 0.5), "day")
+    return {
+        "value": value,
+        "interval": interval(gap.ci_low, gap.ci_high, metric),
+        "benchmark": f"{benchmark} ({kind})",
+        "lag": factor(gap.lag_factor) if is_behind and gap.lag_factor else "",
+        "n": count(gap.n),
+        "worth": worth,
+    }
