@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Parsing needs a warehouse to connect to, not a built one.
 LINT_ENV := JOURNEY_GAPS_HOME=build/lint DBT_TARGET_PATH=build/lint/dbt DBT_LOG_PATH=build/lint/logs
 
-.PHONY: setup demo test dev lint format bench lock clean
+.PHONY: setup demo dev test test-engines lint format bench lock clean
 
 setup: $(VENV)/.installed
 
@@ -25,9 +25,12 @@ demo: setup  ## Land the demo data, build, check and publish; show the ranked ga
 dev: setup  ## Dagster's UI on 127.0.0.1:3000, on the demo.
 	$(BIN)/journey-gaps dev --demo
 
-test: lint  ## Everything that CI runs.
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile \
+test: lint  ## All tests on the embedded default.
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/engines \
 		--no-loadscope-reorder --durations 15
+
+test-engines: setup  ## The same rows on PostgreSQL as on DuckDB, and what only a server does.
+	$(BIN)/python -m pytest tests/engines --capture no --durations 15
 
 lint: setup
 	$(BIN)/ruff check .

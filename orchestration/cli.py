@@ -6,6 +6,7 @@ Dagster, dbt and Great Expectations are imported only by the commands that run t
 import csv
 import json
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -25,9 +26,10 @@ from rich.table import Table as Grid
 from typer.core import TyperGroup
 
 from orchestration.errors import JourneyGapsError
+from orchestration.publish.publication import CURRENT, REPORT_FILE
+from orchestration.publish.reading import Table, published_gaps
 from orchestration.settings import PROJECT_DIR, Environment, Settings, Target
 from orchestration.steps import warm_up
-from orchestration.warehouse import Table, published_gaps
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -85,6 +87,16 @@ Home = Annotated[
 Map = Annotated[
     Path | None, typer.Option("--map", help="Folder of journey-map CSVs. [JOURNEY_GAPS_MAP]")
 ]
+EngineTarget = Annotated[
+    Target | None, typer.Option("--target", help="Engine of the warehouse. [JOURNEY_GAPS_TARGET]")
+]
+PostgresUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="postgresql://user@host:port/database; keep its password in PGPASSWORD. "
+        "[JOURNEY_GAPS_POSTGRES_URL]"
+    ),
+]
 
 
 def main() -> None:
@@ -104,9 +116,8 @@ def run(
         str | None, typer.Option(help="UTC; nothing later is seen. [JOURNEY_GAPS_AS_OF]")
     ] = None,
     env: Annotated[Environment | None, typer.Option(help="[JOURNEY_GAPS_ENV]")] = None,
-    target: Annotated[
-        Target | None, typer.Option(help="Engine of the warehouse. [JOURNEY_GAPS_TARGET]")
-    ] = None,
+    target: EngineTarget = None,
+    postgres_url: PostgresUrl = None,
     threads: Annotated[int | None, typer.Option(help="dbt threads. [JOURNEY_GAPS_THREADS]")] = None,
     lock_timeout: Annotated[
         float | None,
@@ -132,6 +143,7 @@ def run(
         as_of=as_of,
         env=env,
         target=target,
+        postgres_url=postgres_url,
         threads=threads,
         lock_timeout_seconds=lock_timeout,
     )
@@ -195,15 +207,27 @@ def dev(
     ] = None,
     home: Home = None,
     env: Annotated[Environment | None, typer.Option(help="[JOURNEY_GAPS_ENV]")] = None,
+    target: EngineTarget = None,
+    postgres_url: PostgresUrl = None,
     port: Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.")] = 3000,
 ) -> None:
     """Dagster's UI and its schedule, on the same instance as `run`."""
-    settings = load_settings(demo=demo, map=map_, landing=landing, home=home, env=env)
+    settings = load_settings(
+        demo=demo,
+        map=map_,
+        landing=landing,
+        home=home,
+        env=env,
+        target=target,
+        postgres_url=postgres_url,
+    )
     from orchestration.resources import open_instance
 
     open_instance(settings).dispose()
     command = [sys.executable, "-m", "dagster", "dev", "--module-name", "orchestration.definitions"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
+    # A shell's `&` has it ignored; Dagster would then ignore SIGTERM too, and outlive both.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.chdir(PROJECT_DIR)
     os.execve(sys.executable, command, os.environ | settings.environ())  # noqa: S606 (no shell)
 
@@ -397,3 +421,5 @@ def _summarize(settings: Settings, report: "Report", console: Console) -> None:
     if report.succeeded:
         console.print(f"published {report.metadata['publication']['folder']}", soft_wrap=True)
         console.print(_grid(published_gaps(settings.published_dir, TOP_GAPS), TOP_GAPS))
+        page = settings.published_dir / CURRENT / REPORT_FILE
+        console.print(f"report: {page.as_uri()}", soft_wrap=True)

@@ -4,14 +4,16 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import duckdb
 import filelock
 
 from orchestration.errors import JourneyGapsError
+from orchestration.warehouse import DuckDBWarehouse, Warehouse
+from orchestration.warehouse.base import WarehouseBusyError
 
 POLL_SECONDS = 0.1
 
@@ -19,7 +21,7 @@ POLL_SECONDS = 0.1
 class LockTimeoutError(JourneyGapsError):
     """`holder`, a run or another program, kept the warehouse longer than this run may wait."""
 
-    def __init__(self, warehouse: Path, holder: str, timeout_seconds: float) -> None:
+    def __init__(self, warehouse: object, holder: str, timeout_seconds: float) -> None:
         """Say for whom it waited, how long, and what to do."""
         self.holder = holder
         super().__init__(
@@ -43,17 +45,23 @@ class Holder:
 
 
 class WarehouseLock:
-    """The exclusive right to write one warehouse, between processes of one machine.
+    """The exclusive right to write one warehouse.
 
-    `<warehouse>.lock` is locked by the operating system, so nothing is left to clean up
-    after a killed run. A side file tells who holds it; found by the next holder, it tells
-    whose run was killed.
+    Between processes of one machine `<warehouse>.lock` is locked by the operating system, so
+    nothing is left to clean up after a killed run. A side file tells who holds it; found by
+    the next holder, it tells whose run was killed. Then the engines themselves are claimed:
+    a server may have runs from other machines.
     """
 
-    def __init__(self, warehouse: Path, run_id: str) -> None:
-        """The lock of `warehouse`, a path, wanted by the run `run_id`; not yet taken."""
+    def __init__(self, warehouse: Path, run_id: str, *engines: Warehouse) -> None:
+        """The lock of the DuckDB file `warehouse`, wanted by the run `run_id`; not yet taken.
+
+        `engines` are claimed besides the file.
+        """
         self._warehouse = warehouse
         self._run_id = run_id
+        self._engines = (DuckDBWarehouse(warehouse), *engines)
+        self._claims = ExitStack()
         self._lock = filelock.FileLock(warehouse.with_suffix(".lock"))
         self._side_file = warehouse.with_suffix(".lock.json")
 
@@ -83,8 +91,10 @@ class WarehouseLock:
             raise LockTimeoutError(self._warehouse, holder, timeout_seconds) from None
         killed = self.holder()
         try:
-            self._wait_for_other_programs(deadline, timeout_seconds, cancelled)
+            for engine in self._engines:
+                self._claim(engine, deadline, timeout_seconds, cancelled)
         except BaseException:
+            self._claims.close()
             self._lock.release()
             raise
         self._announce()
@@ -93,6 +103,7 @@ class WarehouseLock:
     def release(self) -> None:
         """Give the lock back."""
         self._side_file.unlink(missing_ok=True)
+        self._claims.close()
         self._lock.release()
 
     def _announce(self) -> None:
@@ -101,20 +112,20 @@ class WarehouseLock:
         draft.write_text(json.dumps(asdict(Holder(self._run_id, os.getpid(), since))))
         draft.replace(self._side_file)
 
-    def _wait_for_other_programs(
-        self, deadline: float, timeout_seconds: float, cancelled: Callable[[], bool]
+    def _claim(
+        self,
+        engine: Warehouse,
+        deadline: float,
+        timeout_seconds: float,
+        cancelled: Callable[[], bool],
     ) -> None:
-        """Steps of a killed run, a `dbt build` or a reader lock the DuckDB file itself."""
-        while self._warehouse.exists():
+        """Steps of a killed run, a `dbt build` or a reader may still have it."""
+        while True:
             try:
-                duckdb.connect(self._warehouse).close()
-            except duckdb.IOException as error:
-                if "Could not set lock" not in str(error):
-                    raise
+                self._claims.callback(engine.claim(self._run_id).close)
+            except WarehouseBusyError as busy:
                 if cancelled() or time.monotonic() >= deadline:
-                    raise LockTimeoutError(
-                        self._warehouse, "another program", timeout_seconds
-                    ) from error
+                    raise LockTimeoutError(engine.name, str(busy), timeout_seconds) from busy
                 time.sleep(POLL_SECONDS)
             else:
                 return

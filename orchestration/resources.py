@@ -25,8 +25,9 @@ from packaging.version import Version
 from orchestration.errors import JourneyGapsError
 from orchestration.journey_map import TABLES, JourneyMap, write_seeds
 from orchestration.locking import Holder, LockTimeoutError, WarehouseLock
-from orchestration.settings import PROJECT_DIR, Settings
+from orchestration.settings import PROJECT_DIR, Settings, Target
 from orchestration.steps import PRELOADED, START_METHOD
+from orchestration.warehouse import warehouse_of
 
 if TYPE_CHECKING:
     from dagster._core.execution.context.system import PlanOrchestrationContext
@@ -61,7 +62,8 @@ class LockedExecutor(dg.Executor):
 
         Raises LockTimeoutError where another run keeps the warehouse.
         """
-        lock = WarehouseLock(self._settings.warehouse, plan_context.run_id)
+        engines = [warehouse_of(self._settings)] if self._settings.target is Target.POSTGRES else []
+        lock = WarehouseLock(self._settings.warehouse, plan_context.run_id, *engines)
         killed = yield from self._take(lock, plan_context)
         try:
             if killed:

@@ -1,11 +1,12 @@
 """Settings: environment variables JOURNEY_GAPS_* (or .env), each with a command-line flag."""
 
 import hashlib
+import os
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
@@ -23,6 +24,16 @@ class Target(StrEnum):
     """The engine that holds the warehouse: a target in profiles.yml."""
 
     DUCKDB = "duckdb"
+    POSTGRES = "postgres"
+
+
+# Also the defaults of profiles.yml.
+LIBPQ = {
+    "PGHOST": "127.0.0.1",
+    "PGPORT": "5432",
+    "PGUSER": "journey_gaps",
+    "PGDATABASE": "journey_gaps",
+}
 
 
 class Settings(BaseSettings):
@@ -49,6 +60,10 @@ class Settings(BaseSettings):
     )
     env: Environment = Field(default=Environment.DEV, description="dev, ci or prod.")
     target: Target = Field(default=Target.DUCKDB, description="Engine of the warehouse.")
+    postgres_url: SecretStr | None = Field(
+        default=None,
+        description="postgresql://user@host:port/database (default: libpq's PGHOST and so on).",
+    )
     lock_timeout_seconds: float = Field(
         default=600, ge=0, description="How long a run waits for another one to finish."
     )
@@ -66,9 +81,16 @@ class Settings(BaseSettings):
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
+    @field_validator("postgres_url")
+    @classmethod
+    def _understood_by_libpq(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            libpq_variables(value.get_secret_value())
+        return value
+
     @property
     def warehouse(self) -> Path:
-        """The private DuckDB file that dbt writes; readers take the published one."""
+        """The private DuckDB file in which files land and, by default, dbt builds."""
         return self.home / "warehouse.duckdb"
 
     @property
@@ -89,7 +111,7 @@ class Settings(BaseSettings):
     @property
     def dbt_target_dir(self) -> Path:
         """dbt's manifest, compiled SQL and run results."""
-        return self.home / "dbt"
+        return self.home / "dbt" / self.target.value
 
     @property
     def seed_dir(self) -> Path:
@@ -119,4 +141,25 @@ class Settings(BaseSettings):
         }
         if self.as_of is not None:
             variables["JOURNEY_GAPS_AS_OF"] = self.as_of.isoformat()
+        if self.target is Target.POSTGRES:
+            variables |= {name: os.environ.get(name, value) for name, value in LIBPQ.items()}
+            # The server's time zone must not matter.
+            variables["PGTZ"] = "UTC"
+            if self.postgres_url is not None:
+                variables |= libpq_variables(self.postgres_url.get_secret_value())
         return variables
+
+
+def libpq_variables(url: str) -> dict[str, str]:
+    """The environment variables that say what a connection URL says.
+
+    Raises ValueError where libpq does not understand it; the message holds no password.
+    """
+    import psycopg2
+    from psycopg2.extensions import parse_dsn
+
+    names = {"dbname": "PGDATABASE"}
+    try:
+        return {names.get(key, f"PG{key.upper()}"): value for key, value in parse_dsn(url).items()}
+    except psycopg2.ProgrammingError:
+        raise ValueError("not understood: postgresql://user@host:port/database") from None

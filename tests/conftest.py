@@ -1,9 +1,6 @@
 """What the tests share: a HOME of its own, real landing, real dbt, the shared real data."""
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +11,9 @@ import pytest
 from orchestration.journey_map import load_journey_map, write_seeds
 from orchestration.landing.load import LandingResult, land
 from orchestration.settings import PROJECT_DIR, Settings
+from tests.dbt_process import run_dbt
 
 SHARED_DATA = PROJECT_DIR.parent / "shared" / "data"
-DBT = Path(sys.executable).parent / "dbt"
 LOAN_MAP = PROJECT_DIR / "examples" / "loan_application"
 
 
@@ -41,16 +38,13 @@ class Workbench:
 
     def dbt(self, *arguments: str, env: Mapping[str, str] | None = None) -> str:
         """Run dbt; its output, or a failed test that shows it."""
-        result = subprocess.run(
-            [DBT, *arguments, "--quiet", "--profiles-dir", "."],
-            cwd=PROJECT_DIR,
-            env={**os.environ, **self.settings.environ(), **(env or {})},
-            capture_output=True,
-            text=True,
-            check=False,
+        exit_code, output = run_dbt(
+            [*arguments, "--quiet", "--log-level-file", "none", "--profiles-dir", "."],
+            PROJECT_DIR,
+            {**self.settings.environ(), **(env or {})},
         )
-        assert result.returncode == 0, result.stdout + result.stderr
-        return result.stdout
+        assert exit_code == 0, output
+        return output
 
     def build(self, *arguments: str) -> None:
         """Seeds and models, without tests."""

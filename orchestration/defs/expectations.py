@@ -1,12 +1,13 @@
 """Great Expectations suites as asset checks: one check per expectation, one step per gate."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
 
 from orchestration.settings import Settings
 from orchestration.validation.suites import read_suites, run_suites
+from orchestration.warehouse import warehouse_of
 
 
 def expectation_specs(
@@ -30,17 +31,27 @@ def expectation_specs(
     ]
 
 
+def only_selected(
+    context: dg.AssetCheckExecutionContext, results: Iterable[dg.AssetCheckResult]
+) -> Iterator[dg.AssetCheckResult]:
+    """Those of a gate's results that this run asks for: in the UI, perhaps one table's."""
+    selected = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
+    for result in results:
+        if (result.asset_key, result.check_name) in selected:
+            yield result
+
+
 def expectation_results(
     settings: Settings, schema: str, tables: Sequence[str]
 ) -> Iterator[dg.AssetCheckResult]:
     """Evaluate the suites of a schema's tables in the warehouse."""
     severity = {True: dg.AssetCheckSeverity.ERROR, False: dg.AssetCheckSeverity.WARN}
-    for outcome in run_suites(settings.warehouse, schema, tables, settings.expectations):
+    for outcome in run_suites(warehouse_of(settings), schema, tables, settings.expectations):
         yield dg.AssetCheckResult(
             asset_key=dg.AssetKey([schema, outcome.table]),
             check_name=outcome.name,
             passed=outcome.success,
             severity=severity[outcome.blocks],
             description=outcome.message,
-            metadata={"observed": outcome.observed},
+            metadata={"observed": outcome.observed} if outcome.observed else {},
         )

@@ -38,6 +38,7 @@ from orchestration.landing.readers import (
     require_unchanged,
 )
 from orchestration.quoting import literal, quoted
+from orchestration.warehouse.base import Connection
 
 # Quarantined rows of a file that its result names; all of them are in the quarantine tables.
 _PROBLEMS_SHOWN = 10
@@ -160,28 +161,26 @@ def land(
     return result
 
 
-def reconcile(connection: duckdb.DuckDBPyConnection) -> list[TableCounts]:
+def reconcile(connection: Connection) -> list[TableCounts]:
     """Count every raw table: rows of all loads against raw, quarantine and duplicates.
 
     A table whose `difference` is not 0 has lost rows or has them twice.
     """
     counts = []
     for table in CONTRACT:
-        row = connection.execute(
-            f"""select
-                (select coalesce(sum(rows_in), 0)::bigint from raw.loads where table_name = $1),
+        landed = f"from raw.loads where table_name = {literal(table)}"
+        [row] = connection.execute(f"""
+            select
+                (select coalesce(sum(rows_in), 0)::bigint {landed}),
                 (select count(*) from raw.{table}),
                 (select count(*) from quarantine.{table}),
-                (select coalesce(sum(rows_duplicate), 0)::bigint from raw.loads
-                    where table_name = $1)""",
-            [table],
-        ).fetchone()
-        assert row is not None  # noqa: S101  (an aggregate always has a row)
+                (select coalesce(sum(rows_duplicate), 0)::bigint {landed})
+        """).fetchall()
         counts.append(TableCounts(table, *row))
     return counts
 
 
-def missing_tables(connection: duckdb.DuckDBPyConnection, required: Collection[str]) -> list[str]:
+def missing_tables(connection: Connection, required: Collection[str]) -> list[str]:
     """The tables among `required` that have no row and that no file has ever landed in."""
     landed = {
         name

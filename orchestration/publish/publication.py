@@ -6,6 +6,7 @@
             <mart>.parquet          one per mart
             journey_gaps.duckdb     the same tables, schema main
             manifest.json           what this is, and what is in it
+            report.html             the same for people
 
 A reader who has a file open keeps it: nothing is ever written twice.
 """
@@ -15,7 +16,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -28,9 +29,12 @@ from pydantic_core import to_jsonable_python
 
 from orchestration.errors import JourneyGapsError
 from orchestration.quoting import literal, quoted
+from orchestration.warehouse.base import Warehouse, require_marts
 
 DATABASE = "journey_gaps.duckdb"
+CURRENT = "current"
 MANIFEST = "manifest.json"
+REPORT_FILE = "report.html"
 # What today's BI tools can open.
 STORAGE_VERSION = "v1.2.0"
 
@@ -62,17 +66,20 @@ class Publication:
 
 
 def publish(
-    warehouse: Path,
+    warehouse: Warehouse,
     published_dir: Path,
     marts: Sequence[str],
     manifest: Mapping[str, object],
     publication_id: str,
     now: datetime | None = None,
+    complete: Callable[[Path], object] = lambda _: None,
 ) -> Publication:
-    """Publish `marts` of schema marts of the DuckDB file `warehouse` and make them current.
+    """Publish `marts` of schema marts of `warehouse` and make them current.
 
-    The warehouse is opened read-only and closed again. `manifest` is added to the manifest:
-    values that pydantic can turn into JSON. `now` (aware) is the time of publication.
+    `manifest` is added to the manifest: values that pydantic can turn into JSON. `now` (aware)
+    is the time of publication. `complete` may add files to the folder, which then holds the
+    marts and the manifest, before readers see it. A server's own readers see the marts at the
+    same moment, short of a crash between the two.
 
     Whatever fails, the last publication stays current and nothing of this one remains.
     Raises JourneyGapsError where a mart is missing, the warehouse cannot be opened, or the id
@@ -92,10 +99,12 @@ def publish(
         draft.mkdir()
         written = _write_marts(warehouse, draft, marts)
         _write_manifest(draft, manifest, publication_id, published_at, written)
-        _sync(*draft.iterdir(), draft)
-        draft.rename(final)
-        _sync(final.parent)
-        _swap(published_dir, final)
+        complete(draft)
+        with warehouse.publishing(publication_id, marts):
+            _sync(*draft.iterdir(), draft)
+            draft.rename(final)
+            _sync(final.parent)
+            _swap(published_dir, final)
     except BaseException:
         _sweep(published_dir)
         if current(published_dir) != final.resolve():
@@ -109,7 +118,7 @@ def current(published_dir: Path) -> Path | None:
 
     It stays the same folder while newer ones are published: read all from the one returned.
     """
-    link = published_dir / "current"
+    link = published_dir / CURRENT
     return link.resolve() if link.exists() else None
 
 
@@ -129,42 +138,34 @@ def _sweep(published_dir: Path) -> None:
     (published_dir / "current.tmp").unlink(missing_ok=True)
 
 
-def _write_marts(warehouse: Path, folder: Path, marts: Sequence[str]) -> dict[str, PublishedMart]:
-    """Write the database and the Parquet files; rows never leave DuckDB."""
+def _write_marts(
+    warehouse: Warehouse, folder: Path, marts: Sequence[str]
+) -> dict[str, PublishedMart]:
+    """Write the database and the Parquet files; rows pass through DuckDB alone."""
+    require_marts(warehouse, marts)
     spill = folder / "spill"
+    spill.mkdir()
     with closing(duckdb.connect(config={"temp_directory": str(spill)})) as connection:
         connection.execute("set TimeZone = 'UTC'")
-        _attach(connection, warehouse, marts)
         connection.execute(
             f"attach {literal(str(folder / DATABASE))} as published "
             f"(storage_version '{STORAGE_VERSION}')"
         )
-        written = {mart: _write_mart(connection, folder, mart) for mart in marts}
+        with warehouse.reader(connection, spill) as relation:
+            written = {
+                mart: _write_mart(connection, folder, mart, relation(mart)) for mart in marts
+            }
         connection.execute("detach published")
     shutil.rmtree(spill, ignore_errors=True)
     return written
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, warehouse: Path, marts: Sequence[str]) -> None:
-    """Attach the warehouse under the name that dbt gave it, and see that it has `marts`."""
-    try:
-        connection.execute(f"attach {literal(str(warehouse))} as warehouse (read_only)")
-    except duckdb.Error as error:
-        raise JourneyGapsError(f"{warehouse} cannot be opened: {error}") from error
-    rows = connection.execute(
-        "select table_name from information_schema.tables "
-        "where table_catalog = 'warehouse' and table_schema = 'marts'"
-    ).fetchall()
-    if missing := sorted(set(marts) - {table for (table,) in rows}):
-        raise JourneyGapsError(
-            f"{warehouse} has no mart {', '.join(missing)}: build the marts before publishing them"
-        )
-
-
-def _write_mart(connection: duckdb.DuckDBPyConnection, folder: Path, mart: str) -> PublishedMart:
+def _write_mart(
+    connection: duckdb.DuckDBPyConnection, folder: Path, mart: str, relation: str
+) -> PublishedMart:
     name = quoted(mart)
     parquet = folder / f"{mart}.parquet"
-    connection.execute(f"create table published.{name} as from warehouse.marts.{name} order by all")
+    connection.execute(f"create table published.{name} as from {relation} order by all")
     connection.execute(
         f"copy published.{name} to {literal(str(parquet))} (format parquet, compression zstd)"
     )
@@ -218,4 +219,4 @@ def _swap(published_dir: Path, final: Path) -> None:
     """Point `current` to `final`: the one moment at which readers see something new."""
     link = published_dir / "current.tmp"
     link.symlink_to(final.relative_to(published_dir))
-    link.replace(published_dir / "current")
+    link.replace(published_dir / CURRENT)

@@ -5,7 +5,6 @@ Importing this module imports great_expectations (seconds): import it late.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
@@ -22,6 +21,8 @@ from great_expectations.execution_engine.sqlalchemy_execution_engine import (
     SqlAlchemyExecutionEngine,
 )
 from sqlalchemy.engine.result import IteratorResult, SimpleResultMetaData
+
+from orchestration.warehouse.base import Warehouse
 
 # The types that duckdb-engine reflects, under the names that DuckDB gives them. The module
 # exports no `dialect`: GX would take DuckDB for PostgreSQL, whose `~` finds a pattern
@@ -80,9 +81,20 @@ class DuckDBDatasource(SQLDatasource):
         return DuckDBExecutionEngine
 
 
+class ServerDatasource(SQLDatasource):
+    """One schema of a database server; GX's own data sources ask for a host in their URL."""
+
+    type: Literal["server"] = "server"  # type: ignore[assignment]
+
+    @property
+    def schema_(self) -> str:
+        """The schema of its tables; GX asks for it under this name."""
+        return self.name
+
+
 @contextmanager
-def open_warehouse(warehouse: Path, schema: str) -> Iterator[DuckDBDatasource]:
-    """Open one schema of the DuckDB file `warehouse` read-only; let go of the file afterwards.
+def open_warehouse(warehouse: Warehouse, schema: str) -> Iterator[SQLDatasource]:
+    """Open one schema of `warehouse` as a GX data source; let go of it afterwards.
 
     The context lives in memory: no file is written, nothing is sent.
     """
@@ -94,11 +106,12 @@ def open_warehouse(warehouse: Path, schema: str) -> Iterator[DuckDBDatasource]:
             progress_bars=ProgressBarsConfig(globally=False),
         ),
     )
-    # The path travels beside the URL: GX would substitute a `$` in it, the URL end at a `?`.
-    datasource: DuckDBDatasource = context.data_sources.add_duckdb(
-        name=schema,
-        connection_string="duckdb:///?access_mode=read_only",
-        kwargs={"connect_args": {"database": str(warehouse)}},
+    # What connects travels beside the URL: GX would substitute a `$` in it.
+    url, connect_args = warehouse.sqlalchemy
+    source = context.data_sources
+    add = source.add_duckdb if url.startswith("duckdb") else source.add_server
+    datasource: SQLDatasource = add(
+        name=schema, connection_string=url, kwargs={"connect_args": dict(connect_args)}
     )
     try:
         yield datasource

@@ -5,13 +5,11 @@ Reading a suite is cheap; running one imports great_expectations (seconds).
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-import duckdb
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -21,7 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from orchestration.errors import InputError, JourneyGapsError, Problem
+from orchestration.errors import InputError, Problem
+from orchestration.warehouse.base import Warehouse, tables
 
 if TYPE_CHECKING:
     from great_expectations.datasource.fluent.interfaces import Batch
@@ -140,15 +139,15 @@ def read_suites(expectations_dir: Path, schema: str, tables: Sequence[str]) -> d
 
 
 def run_suites(
-    warehouse: Path, schema: str, tables: Sequence[str], expectations_dir: Path
+    warehouse: Warehouse, schema: str, tables: Sequence[str], expectations_dir: Path
 ) -> list[ExpectationOutcome]:
-    """Evaluate the suites of `tables` in `schema` of the DuckDB file `warehouse`.
+    """Evaluate the suites of `tables` in `schema` of `warehouse`.
 
-    Outcomes come in the order of `tables` and, within a table, of its suite. The file is
-    opened read-only and closed again; DuckDB computes, counts and a few examples come back.
+    Outcomes come in the order of `tables` and, within a table, of its suite. The engine
+    computes; counts and a few examples come back.
 
     Raises InputError with every problem found in the suites, where a table has no suite and
-    where a suite of this schema has no table; JourneyGapsError where the file cannot be opened.
+    where a suite of this schema has no table; JourneyGapsError where it cannot be opened.
     """
     suites = read_suites(expectations_dir, schema, tables)
     _require_tables(warehouse, schema, expectations_dir)
@@ -191,16 +190,11 @@ def _label(content: Any, index: int) -> str:
     return "unnamed"
 
 
-def _require_tables(warehouse: Path, schema: str, expectations_dir: Path) -> None:
+def _require_tables(warehouse: Warehouse, schema: str, expectations_dir: Path) -> None:
     """A suite whose table is gone, or misspelt, would otherwise never be missed."""
-    try:
-        with closing(duckdb.connect(warehouse, read_only=True)) as connection:
-            rows = connection.execute(
-                "select table_name from information_schema.tables where table_schema = ?", [schema]
-            ).fetchall()
-    except duckdb.Error as error:
-        raise JourneyGapsError(f"{warehouse} cannot be opened: {error}") from error
-    expected = {_suite_file(expectations_dir, schema, table) for (table,) in rows}
+    with warehouse.connect() as connection:
+        names = tables(connection, schema)
+    expected = {_suite_file(expectations_dir, schema, table) for table in names}
     problems = [
         Problem(
             str(file),

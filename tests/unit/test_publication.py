@@ -16,6 +16,7 @@ import pytest
 from orchestration.errors import JourneyGapsError
 from orchestration.publish import publication
 from orchestration.publish.publication import current, publish, read_manifest
+from orchestration.warehouse import DuckDBWarehouse
 
 MARTS = ["fct_measures", "dim_stages", "gap_trends"]
 NOW = datetime(2024, 6, 1, 12, tzinfo=timezone(timedelta(hours=2)))
@@ -73,7 +74,9 @@ def rows_of(folder: Path, mart: str) -> tuple[list[tuple], list[tuple]]:
 
 
 def test_a_publication_is_complete(warehouse, published):
-    result = publish(warehouse, published, MARTS, {"as_of": NOW, "loads": [1]}, "run-1", NOW)
+    result = publish(
+        DuckDBWarehouse(warehouse), published, MARTS, {"as_of": NOW, "loads": [1]}, "run-1", NOW
+    )
 
     folder = published / "runs" / "run-1"
     assert result.folder == folder
@@ -97,7 +100,9 @@ def test_a_publication_is_complete(warehouse, published):
 
 
 def test_the_manifest_says_what_is_in_it(warehouse, published):
-    result = publish(warehouse, published, MARTS, {"as_of": NOW, "loads": [1]}, "run-1", NOW)
+    result = publish(
+        DuckDBWarehouse(warehouse), published, MARTS, {"as_of": NOW, "loads": [1]}, "run-1", NOW
+    )
 
     manifest = read_manifest(published)
     assert list(manifest) == [
@@ -136,21 +141,25 @@ def test_the_manifest_says_what_is_in_it(warehouse, published):
 
 def test_the_order_in_the_warehouse_does_not_matter_but_every_value_does(tmp_path, published):
     warehouse = tmp_path / "warehouse.duckdb"
-    first = publish(build(warehouse), published, MARTS, {}, "a").marts["fct_measures"]
-    other = publish(build(warehouse, order="desc"), published, MARTS, {}, "b").marts["fct_measures"]
+    first = publish(DuckDBWarehouse(build(warehouse)), published, MARTS, {}, "a").marts[
+        "fct_measures"
+    ]
+    other = publish(
+        DuckDBWarehouse(build(warehouse, order="desc")), published, MARTS, {}, "b"
+    ).marts["fct_measures"]
     with duckdb.connect(warehouse) as connection:
         connection.execute("update marts.fct_measures set stage_id = '' where n = 7")
-    changed = publish(warehouse, published, MARTS, {}, "c").marts["fct_measures"]
+    changed = publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "c").marts["fct_measures"]
     with duckdb.connect(warehouse) as connection:
         connection.execute("insert into marts.fct_measures from marts.fct_measures where n = 3")
-    doubled = publish(warehouse, published, MARTS, {}, "d").marts["fct_measures"]
+    doubled = publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "d").marts["fct_measures"]
 
     assert first == other
     assert len({first.content_hash, changed.content_hash, doubled.content_hash}) == 3
 
 
 def test_the_content_hash_can_be_computed_from_what_is_published(warehouse, published):
-    result = publish(warehouse, published, MARTS, {}, "a")
+    result = publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "a")
     documented = re.search(r"in\s+DuckDB: `(.*)`", publication.PublishedMart.__doc__)
     for mart, written in result.marts.items():
         with closing(duckdb.connect()) as connection:
@@ -165,7 +174,7 @@ def test_the_content_hash_can_be_computed_from_what_is_published(warehouse, publ
 
 
 def test_bi_tools_of_today_can_open_it(warehouse, published):
-    publish(warehouse, published, MARTS, {}, "a")
+    publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "a")
     file = current(published) / "journey_gaps.duckdb"
     with closing(duckdb.connect(file, read_only=True)) as connection:
         [(tags,)] = connection.execute(
@@ -187,11 +196,11 @@ COUNT = (
 
 def test_an_open_reader_keeps_its_snapshot(tmp_path, published):
     warehouse = tmp_path / "warehouse.duckdb"
-    publish(build(warehouse, rows=1), published, MARTS, {}, "old")
+    publish(DuckDBWarehouse(build(warehouse, rows=1)), published, MARTS, {}, "old")
     database = published / "current" / "journey_gaps.duckdb"
     with closing(duckdb.connect(database, read_only=True)) as reader:
         before = reader.execute("select count(*) from fct_measures").fetchall()
-        publish(build(warehouse, rows=2), published, MARTS, {}, "new")
+        publish(DuckDBWarehouse(build(warehouse, rows=2)), published, MARTS, {}, "new")
         assert before == [(1,)]
         assert reader.execute("select count(*) from fct_measures").fetchall() == [(1,)]
         fresh = subprocess.run(
@@ -207,7 +216,7 @@ def test_an_open_reader_keeps_its_snapshot(tmp_path, published):
 
 def test_a_writer_can_connect_afterwards(warehouse, published):
     before = warehouse.read_bytes()
-    publish(warehouse, published, MARTS, {}, "a")
+    publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "a")
     assert warehouse.read_bytes() == before
     code = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('create table t (i int)')"
     subprocess.run([sys.executable, "-c", code, warehouse], check=True)
@@ -221,7 +230,8 @@ class Crash(BaseException):
 
 # A name in the module or a method of Path, and the call of it that dies.
 STEPS = [
-    ("_attach", 1),
+    ("require_marts", 1),
+    ("_write_marts", 1),
     ("_write_mart", 1),
     ("_write_mart", 3),
     ("_write_manifest", 1),
@@ -244,7 +254,7 @@ def test_a_crash_leaves_the_last_publication(
     warehouse = build(tmp_path / "warehouse.duckdb", rows=3)
     (published / "runs").mkdir(parents=True)
     if not first:
-        publish(warehouse, published, MARTS, {}, "old")
+        publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "old")
     before = tree(published)
     owner, name = (Path, step.split(".")[1]) if "." in step else (publication, step)
     real = getattr(owner, name)
@@ -261,11 +271,11 @@ def test_a_crash_leaves_the_last_publication(
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, dying)
         with pytest.raises(Crash):
-            publish(warehouse, published, MARTS, {}, "new")
+            publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "new")
     assert len(calls) == call
     assert tree(published) == before
 
-    publish(warehouse, published, MARTS, {}, "new")
+    publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "new")
     assert current(published).name == "new"
 
 
@@ -280,7 +290,7 @@ def test_an_interrupt_after_the_swap_does_not_take_the_publication_away(
 
     monkeypatch.setattr(publication, "_swap", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        publish(warehouse, published, MARTS, {}, "a")
+        publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "a")
     assert read_manifest(published)["publication_id"] == "a"
 
 
@@ -289,7 +299,7 @@ def test_leftovers_of_a_killed_run_are_removed(warehouse, published):
     stale.mkdir(parents=True)
     (stale / "half.parquet").write_text("half")
     (published / "current.tmp").symlink_to("runs/killed.tmp")
-    publish(warehouse, published, MARTS, {}, "a")
+    publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "a")
     assert {path.name for path in published.iterdir()} == {"runs", "current"}
     assert [path.name for path in (published / "runs").iterdir()] == ["a"]
 
@@ -304,16 +314,16 @@ def test_everything_is_on_disk_before_readers_see_it(warehouse, published, monke
         real(descriptor)
 
     monkeypatch.setattr(publication.os, "fsync", spy)
-    folder = publish(warehouse, published, MARTS, {}, "a").folder
+    folder = publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "a").folder
     assert synced[-2:] == ["a.tmp", "runs"]
     assert set(synced[:-2]) == {path.name for path in folder.iterdir()}
 
 
 def test_a_missing_mart_is_named(warehouse, published):
-    publish(warehouse, published, MARTS, {}, "a")
+    publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "a")
     before = tree(published)
     with pytest.raises(JourneyGapsError, match=r"has no mart gap_ranking, stages: build"):
-        publish(warehouse, published, [*MARTS, "stages", "gap_ranking"], {}, "b")
+        publish(DuckDBWarehouse(warehouse), published, [*MARTS, "stages", "gap_ranking"], {}, "b")
     assert tree(published) == before
 
 
@@ -322,34 +332,34 @@ def test_a_missing_mart_is_named(warehouse, published):
 )
 def test_an_id_that_is_no_plain_name_is_refused(warehouse, published, publication_id):
     with pytest.raises(JourneyGapsError, match="cannot name"):
-        publish(warehouse, published, MARTS, {}, publication_id)
+        publish(DuckDBWarehouse(warehouse), published, MARTS, {}, publication_id)
     assert not published.exists()
 
 
 def test_an_id_is_published_once(warehouse, published):
-    publish(warehouse, published, MARTS, {}, "a")
+    publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "a")
     before = tree(published)
     with pytest.raises(JourneyGapsError, match="published already"):
-        publish(warehouse, published, MARTS, {}, "a")
+        publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "a")
     assert tree(published) == before
 
 
 @pytest.mark.parametrize("field", ["publication_id", "published_at", "project_version", "marts"])
 def test_the_manifest_cannot_be_overruled(warehouse, published, field):
     with pytest.raises(JourneyGapsError, match=field):
-        publish(warehouse, published, MARTS, {field: "mine"}, "a")
+        publish(DuckDBWarehouse(warehouse), published, MARTS, {field: "mine"}, "a")
     assert current(published) is None
 
 
 def test_a_value_that_is_no_json_is_refused(warehouse, published):
     with pytest.raises(ValueError, match="JSON compliant"):
-        publish(warehouse, published, MARTS, {"share": float("nan")}, "a")
+        publish(DuckDBWarehouse(warehouse), published, MARTS, {"share": float("nan")}, "a")
     assert tree(published) == {"runs": "folder"}
 
 
 def test_a_warehouse_that_cannot_be_opened_is_named(tmp_path, published):
     with pytest.raises(JourneyGapsError, match=r"absent\.duckdb cannot be opened"):
-        publish(tmp_path / "absent.duckdb", published, MARTS, {}, "a")
+        publish(DuckDBWarehouse(tmp_path / "absent.duckdb"), published, MARTS, {}, "a")
     assert not (tmp_path / "absent.duckdb").exists()
 
 
@@ -357,7 +367,7 @@ def test_any_path_will_do(tmp_path):
     folder = tmp_path / "it's a #é $HOME 'folder'"
     folder.mkdir()
     warehouse = build(folder / "warehouse.duckdb")
-    result = publish(warehouse, folder / "published", MARTS, {}, "a")
+    result = publish(DuckDBWarehouse(warehouse), folder / "published", MARTS, {}, "a")
     assert result.marts["fct_measures"].rows == 50
 
 
@@ -371,5 +381,5 @@ def test_the_working_folder_is_left_alone(warehouse, published, tmp_path, monkey
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    publish(warehouse, published, MARTS, {}, "a")
+    publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "a")
     assert list(elsewhere.iterdir()) == []

@@ -18,6 +18,7 @@ from orchestration.errors import InputError, JourneyGapsError
 from orchestration.landing.contract import CONTRACT, create_tables_sql
 from orchestration.settings import PROJECT_DIR
 from orchestration.validation.suites import ExpectationOutcome, read_suites, run_suites
+from orchestration.warehouse import DuckDBWarehouse
 
 EXPECTATIONS = PROJECT_DIR / "expectations"
 
@@ -356,7 +357,7 @@ def test_every_breach_is_noticed_and_nothing_else(tmp_path, table):
     with new_warehouse(tmp_path / "w.duckdb") as connection:
         insert(connection, table, SOUND[table], *(SOUND[table] | change for change, _ in breaches))
     schema, name = table.split(".")
-    outcomes = run_suites(tmp_path / "w.duckdb", schema, [name], EXPECTATIONS)
+    outcomes = run_suites(DuckDBWarehouse(tmp_path / "w.duckdb"), schema, [name], EXPECTATIONS)
 
     # "2 of 9 rows", "2 rows"
     rows = {o.name: int(o.observed.split()[0]) for o in outcomes if not o.success}
@@ -370,11 +371,11 @@ def test_sound_rows_and_empty_tables_pass(tmp_path, schema):
     names = [table.removeprefix(f"{schema}.") for table in tables]
     with new_warehouse(tmp_path / "w.duckdb"):
         pass
-    empty = run_suites(tmp_path / "w.duckdb", schema, names, EXPECTATIONS)
+    empty = run_suites(DuckDBWarehouse(tmp_path / "w.duckdb"), schema, names, EXPECTATIONS)
     with duckdb.connect(tmp_path / "w.duckdb") as connection:
         for table in tables:
             insert(connection, table, SOUND[table])
-    sound = run_suites(tmp_path / "w.duckdb", schema, names, EXPECTATIONS)
+    sound = run_suites(DuckDBWarehouse(tmp_path / "w.duckdb"), schema, names, EXPECTATIONS)
 
     assert failed(sound) == set()
     assert failed(empty) == ({"there_are_visits"} if schema == "marts" else set())
@@ -450,7 +451,7 @@ def test_outcomes_say_what_was_expected_and_seen(numbers, tmp_path):
         ),
         declare("by_sql", SQL, unexpected_rows_query="select n, label from {batch} where n > 9"),
     )
-    outcomes = run_suites(numbers, "raw", ["numbers"], tmp_path)
+    outcomes = run_suites(DuckDBWarehouse(numbers), "raw", ["numbers"], tmp_path)
 
     assert [(o.name, o.severity, o.column, o.success, o.observed, o.blocks) for o in outcomes] == [
         ("rows", "info", None, False, "2000", False),
@@ -484,7 +485,9 @@ def test_an_expectation_that_cannot_be_evaluated_fails_alone(numbers, tmp_path):
         declare("bad_sql", SQL, unexpected_rows_query="select * from {batch} where gone > 9"),
         declare("even_known", NOT_NULL, column="even"),
     )
-    outcomes = {o.name: o for o in run_suites(numbers, "raw", ["numbers"], tmp_path)}
+    outcomes = {
+        o.name: o for o in run_suites(DuckDBWarehouse(numbers), "raw", ["numbers"], tmp_path)
+    }
 
     assert failed(outcomes.values()) == {"gone", "text_as_number", "bad_sql"}
     for name in ("gone", "text_as_number", "bad_sql"):
@@ -512,7 +515,7 @@ def test_no_more_rows_are_read_than_gx_looks_at(numbers, tmp_path, monkeypatch):
         declare("n_small", BETWEEN, column="n", max_value=9),
         declare("by_sql", SQL, unexpected_rows_query="select n, label from {batch} where n > 9"),
     )
-    outcomes = run_suites(numbers, "raw", ["numbers"], tmp_path)
+    outcomes = run_suites(DuckDBWarehouse(numbers), "raw", ["numbers"], tmp_path)
     assert [outcome.observed for outcome in outcomes] == ["1,990 of 2,000 rows", "1,990 rows"]
     assert max(sizes) == 200
 
@@ -527,7 +530,9 @@ def test_types_have_duckdb_names_and_patterns_are_refused(numbers, tmp_path):
         # PostgreSQL would find it anywhere in the text, DuckDB only as the whole text.
         declare("pattern", "expect_column_values_to_match_regex", column="label", regex="x"),
     )
-    outcomes = {o.name: o for o in run_suites(numbers, "raw", ["numbers"], tmp_path)}
+    outcomes = {
+        o.name: o for o in run_suites(DuckDBWarehouse(numbers), "raw", ["numbers"], tmp_path)
+    }
     assert failed(outcomes.values()) == {"n_not_text", "pattern"}
     assert outcomes["n_not_text"].exception is None
     assert outcomes["pattern"].exception
@@ -542,13 +547,13 @@ def test_a_namesake_in_another_schema_is_left_alone(numbers, tmp_path):
     write_suite(
         tmp_path, declare("even", NOT_NULL, column="even"), declare("n", NOT_NULL, column="n")
     )
-    assert failed(run_suites(numbers, "raw", ["numbers"], tmp_path)) == set()
+    assert failed(run_suites(DuckDBWarehouse(numbers), "raw", ["numbers"], tmp_path)) == set()
 
 
 def test_the_warehouse_is_opened_read_only(numbers, tmp_path):
     query = "select n from {batch} where lower(current_setting('access_mode')) <> 'read_only'"
     write_suite(tmp_path, declare("read_only", SQL, unexpected_rows_query=query))
-    assert failed(run_suites(numbers, "raw", ["numbers"], tmp_path)) == set()
+    assert failed(run_suites(DuckDBWarehouse(numbers), "raw", ["numbers"], tmp_path)) == set()
 
 
 CONNECT = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('create table t (i int)')"
@@ -562,7 +567,7 @@ def test_a_writer_can_connect_afterwards(numbers, tmp_path):
         declare("bad_sql", SQL, unexpected_rows_query="select * from {batch} where gone > 9"),
     )
     before = numbers.read_bytes()
-    outcomes = run_suites(numbers, "raw", ["numbers"], tmp_path)
+    outcomes = run_suites(DuckDBWarehouse(numbers), "raw", ["numbers"], tmp_path)
     assert numbers.read_bytes() == before
     elsewhere = subprocess.run([sys.executable, "-c", CONNECT, str(numbers)], capture_output=True)
     assert elsewhere.returncode == 0, elsewhere.stderr.decode()
@@ -580,7 +585,7 @@ def test_the_warehouse_is_let_go_after_a_crash(numbers, tmp_path, monkeypatch):
     write_suite(tmp_path, declare("n", NOT_NULL, "info", column="some"))
     monkeypatch.setattr(suites, "_seen", crash)
     with pytest.raises(RuntimeError, match="crash"):
-        run_suites(numbers, "raw", ["numbers"], tmp_path)
+        run_suites(DuckDBWarehouse(numbers), "raw", ["numbers"], tmp_path)
     duckdb.connect(numbers).close()
 
 
@@ -599,7 +604,7 @@ def test_nothing_is_sent_and_nothing_written(numbers, tmp_path, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     before = sorted(tmp_path.rglob("*"))
-    assert failed(run_suites(numbers, "raw", ["numbers"], suites)) == {"s"}
+    assert failed(run_suites(DuckDBWarehouse(numbers), "raw", ["numbers"], suites)) == {"s"}
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -607,7 +612,7 @@ def test_any_path_will_do(numbers, tmp_path):
     odd = tmp_path / "it's a $HOME ${c}%20#é.duckdb"
     numbers.rename(odd)
     write_suite(tmp_path, declare("n", NOT_NULL, column="n"))
-    assert failed(run_suites(odd, "raw", ["numbers"], tmp_path)) == set()
+    assert failed(run_suites(DuckDBWarehouse(odd), "raw", ["numbers"], tmp_path)) == set()
 
 
 def test_reading_suites_does_not_import_gx():
@@ -661,7 +666,7 @@ FLAWS = {
 def test_a_flawed_suite_is_refused_by_file_and_expectation(numbers, tmp_path, flawed, message):
     file = write_suite(tmp_path, declare("first", NOT_NULL, column="n"), flawed)
     with pytest.raises(InputError) as refusal:
-        run_suites(numbers, "raw", ["numbers"], tmp_path)
+        run_suites(DuckDBWarehouse(numbers), "raw", ["numbers"], tmp_path)
     (problem,) = refusal.value.problems
     assert problem.file == str(file)
     assert message in problem.message
@@ -672,7 +677,7 @@ def test_all_flaws_are_named_at_once(numbers, tmp_path):
     (tmp_path / "raw__b.json").write_bytes(b'{"name": "\xff"}')
     write_suite(tmp_path, without(SOUND_N, "meta"), without(SOUND_N, "type"))
     with pytest.raises(InputError) as refusal:
-        run_suites(numbers, "raw", ["a", "b", "numbers", "c"], tmp_path)
+        run_suites(DuckDBWarehouse(numbers), "raw", ["a", "b", "numbers", "c"], tmp_path)
     assert [
         (Path(problem.file).name, problem.row, problem.message.partition(":")[0])
         for problem in refusal.value.problems
@@ -689,12 +694,12 @@ def test_a_suite_without_a_table_is_refused(numbers, tmp_path):
     write_suite(tmp_path, SOUND_N)
     orphan = write_suite(tmp_path, SOUND_N, table="nombers")
     with pytest.raises(InputError, match=r"no table raw\.nombers") as refusal:
-        run_suites(numbers, "raw", ["numbers"], tmp_path)
+        run_suites(DuckDBWarehouse(numbers), "raw", ["numbers"], tmp_path)
     assert [problem.file for problem in refusal.value.problems] == [str(orphan)]
 
 
 def test_a_warehouse_that_cannot_be_opened_is_named(tmp_path):
     write_suite(tmp_path, SOUND_N)
     with pytest.raises(JourneyGapsError, match=r"absent\.duckdb"):
-        run_suites(tmp_path / "absent.duckdb", "raw", ["numbers"], tmp_path)
+        run_suites(DuckDBWarehouse(tmp_path / "absent.duckdb"), "raw", ["numbers"], tmp_path)
     assert not (tmp_path / "absent.duckdb").exists()

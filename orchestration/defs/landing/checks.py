@@ -5,14 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import dagster as dg
-import duckdb
 
-from orchestration.defs.expectations import expectation_results, expectation_specs
+from orchestration.defs.expectations import expectation_results, expectation_specs, only_selected
 from orchestration.journey_map import load_journey_map
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.load import TableCounts, missing_tables, reconcile
 from orchestration.resources import WAREHOUSE_POOL
 from orchestration.settings import Settings
+from orchestration.warehouse import warehouse_of
 
 RAW_GATE = "raw_gate"
 ROWS_RECONCILE = "rows_reconcile"
@@ -34,19 +34,26 @@ def build_raw_gate(expectations_dir: Path) -> dg.AssetChecksDefinition:
         name=RAW_GATE,
         specs=[*own, *expectation_specs(expectations_dir, "raw", list(CONTRACT))],
         pool=WAREHOUSE_POOL,
+        can_subset=True,
     )
-    def raw_gate(settings: dg.ResourceParam[Settings]) -> Iterator[dg.AssetCheckResult]:
-        required = load_journey_map(settings.map).sources()
-        with duckdb.connect(settings.warehouse, read_only=True) as connection:
-            missing = missing_tables(connection, required)
-            counts = reconcile(connection)
-        for table in CONTRACT:
-            yield _is_landed(settings, table, is_missing=table in missing)
-        for table_counts in counts:
-            yield _rows_reconcile(table_counts)
-        yield from expectation_results(settings, "raw", list(CONTRACT))
+    def raw_gate(
+        context: dg.AssetCheckExecutionContext, settings: dg.ResourceParam[Settings]
+    ) -> Iterator[dg.AssetCheckResult]:
+        yield from only_selected(context, _results(settings))
 
     return raw_gate
+
+
+def _results(settings: Settings) -> Iterator[dg.AssetCheckResult]:
+    required = load_journey_map(settings.map).sources()
+    with warehouse_of(settings).connect() as connection:
+        missing = missing_tables(connection, required)
+        counts = reconcile(connection)
+    for table in CONTRACT:
+        yield _is_landed(settings, table, is_missing=table in missing)
+    for table_counts in counts:
+        yield _rows_reconcile(table_counts)
+    yield from expectation_results(settings, "raw", list(CONTRACT))
 
 
 def _is_landed(settings: Settings, table: str, *, is_missing: bool) -> dg.AssetCheckResult:

@@ -1,0 +1,268 @@
+"""PostgreSQL as the warehouse: the same rows as DuckDB's, and what only a server can do wrong."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import duckdb
+import psycopg2
+import pytest
+
+from orchestration.errors import JourneyGapsError
+from orchestration.landing.contract import CONTRACT
+from orchestration.landing.load import land
+from orchestration.locking import LockTimeoutError, WarehouseLock
+from orchestration.publish.publication import publish, read_manifest
+from orchestration.settings import PROJECT_DIR
+from orchestration.warehouse.base import tables
+from orchestration.warehouse.postgres import PostgresWarehouse
+from tests.engines.parity import compare
+
+NewDatabase = Callable[[str], None]
+
+PATIENCE_SECONDS = 900
+DEMO = PROJECT_DIR / "seeds" / "demo"
+DEMO_MAP = PROJECT_DIR / "seeds" / "journey_map"
+LOAN_MAP = PROJECT_DIR / "examples" / "loan_application"
+BOOKS = ("landing_sources", "loads", "withdrawn_rows")
+
+
+def journey_gaps(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "orchestration", *map(str, arguments)],
+        cwd=PROJECT_DIR,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+def run(home: Path, map_dir: Path, landing: Path, target: str) -> None:
+    flags = ("--home", home, "--map", map_dir, "--landing", landing, "--target", target)
+    done = journey_gaps("run", *flags)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def query(sql: str) -> list[tuple[object, ...]]:
+    with PostgresWarehouse().connect() as connection:
+        return connection.execute(sql).fetchall()
+
+
+def execute(sql: str) -> None:
+    with closing(psycopg2.connect("")) as connection, connection:
+        connection.cursor().execute(sql)
+
+
+def divided(landing: Path, folder: Path, tables: tuple[str, ...]) -> tuple[Path, Path]:
+    """A landing folder with nine tenths of the rows of `tables`, and one with all of them."""
+    chance = random.Random(3)
+    first, both = folder / "first", folder / "both"
+    for part in (first, both):
+        shutil.copytree(landing, part, ignore=shutil.ignore_patterns("*.json"))
+    for table in tables:
+        file = both / f"{table}.csv"
+        header, *rows = file.read_text(encoding="utf-8").splitlines(keepends=True)
+        late = [chance.random() < 0.1 for _ in rows]
+        file.unlink()
+        (first / f"{table}.csv").unlink()
+        for target, kept in ((first, False), (both, True)):
+            (target / table).mkdir()
+            early = [row for row, is_late in zip(rows, late, strict=True) if not is_late]
+            (target / table / "a.csv").write_text("".join([header, *early]), encoding="utf-8")
+            if kept:
+                rest = [row for row, is_late in zip(rows, late, strict=True) if is_late]
+                (target / table / "b.csv").write_text("".join([header, *rest]), encoding="utf-8")
+    return first, both
+
+
+def test_the_demo_has_the_same_rows_on_both_engines(
+    tmp_path: Path, new_database: NewDatabase
+) -> None:
+    """PostgreSQL gets a tenth of the rows late, in an incremental run; DuckDB all at once."""
+    new_database("demo")
+    first, both = divided(DEMO, tmp_path, ("events", "crm_stage_changes"))
+    run(tmp_path / "server", DEMO_MAP, first, "postgres")
+    run(tmp_path / "server", DEMO_MAP, both, "postgres")
+    run(tmp_path / "embedded", DEMO_MAP, DEMO, "duckdb")
+    _assert_parity("demo", tmp_path)
+
+    manifest = read_manifest(tmp_path / "server" / "published")
+    assert manifest["target"] == "postgres"
+    assert (tmp_path / "server" / "published" / "current" / "report.html").exists()
+    for mart, described in manifest["marts"].items():
+        assert query(f"select count(*) from published.{mart}") == [(described["rows"],)]
+    secret = os.environ["PGPASSWORD"].encode()
+    written = [file for file in (tmp_path / "server").rglob("*") if file.is_file()]
+    assert [file for file in written if secret in file.read_bytes()] == []
+
+
+def test_the_loan_applications_have_the_same_rows_on_both_engines(
+    tmp_path: Path, new_database: NewDatabase, shared_data: Path
+) -> None:
+    new_database("loan")
+    run(tmp_path / "server", LOAN_MAP, shared_data / "bpic2012", "postgres")
+    run(tmp_path / "embedded", LOAN_MAP, shared_data / "bpic2012", "duckdb")
+    _assert_parity("loan_application", tmp_path)
+
+
+def _assert_parity(name: str, folder: Path) -> None:
+    files = [
+        folder / home / "published" / "current" / "journey_gaps.duckdb"
+        for home in ("embedded", "server")
+    ]
+    compared = compare(*files)
+    print(f"\n{name}\n{compared.to_string(index=False)}")  # make test-engines shows it
+    assert (compared["rows"] > 0).all()
+    assert set(compared["schema"]) == {""}
+    assert compared["differences"].sum() == 0
+
+
+def test_every_load_arrives_and_what_it_withdraws_leaves(
+    tmp_path: Path, new_database: NewDatabase
+) -> None:
+    """After each of three loads both hold the same raw and quarantined rows."""
+    new_database("loads")
+    landing, warehouse = tmp_path / "landing", tmp_path / "warehouse.duckdb"
+    files = {
+        "one": "event_id,event_name,occurred_at,anonymous_id,properties\n"
+        'a,viewed,2026-01-01T10:00:00Z,d,"{""page"": ""/""}"\nf,\\N,2026-01-01T10:00:00Z,d,\n'
+        'b,"say ""hi"", you",2026-01-01T10:00:00.123456Z,d,\nc,viewed,yesterday,d,\n',
+        # The id `a` again, with another content: both go to quarantine.
+        "two": "event_id,event_name,occurred_at,anonymous_id\n"
+        "a,signed_up,2026-01-01T10:00:00Z,d\ne,viewed,2026-01-01T10:00:00Z,d\n",
+        # Nothing new.
+        "three": "event_id,event_name,occurred_at,anonymous_id\ne,viewed,2026-01-01T10:00:00Z,d\n",
+    }
+    (landing / "events").mkdir(parents=True)
+    for name, text in files.items():
+        (landing / "events" / f"{name}.csv").write_text(text)
+        land(warehouse, landing, landing)
+        PostgresWarehouse().receive(warehouse)
+        with closing(duckdb.connect(warehouse, read_only=True)) as embedded:
+            for table in (f"{schema}.{t}" for schema in ("raw", "quarantine") for t in CONTRACT):
+                rows = f"select * from {table} order by content_hash"
+                assert query(rows) == embedded.execute(rows).fetchall(), (name, table)
+            for book in BOOKS:
+                rows = f"select * from raw.{book}"
+                assert sorted(map(str, query(rows))) == sorted(
+                    map(str, embedded.execute(rows).fetchall())
+                )
+    assert query("select event_id from raw.events order by event_id") == [("b",), ("e",), ("f",)]
+    assert query("select count(*) from quarantine.events") == [(3,)]
+
+
+def test_another_home_does_not_mix_its_loads_in(tmp_path: Path, new_database: NewDatabase) -> None:
+    new_database("homes")
+    for home in ("mine", "yours"):
+        landing = tmp_path / home
+        landing.mkdir()
+        (landing / "crm_accounts.csv").write_text(
+            f"account_id,created_at,source_updated_at\n{home},2026-01-01,2026-01-01\n"
+        )
+        land(tmp_path / f"{home}.duckdb", landing, landing)
+    PostgresWarehouse().receive(tmp_path / "mine.duckdb")
+    with pytest.raises(JourneyGapsError, match="was filled from another home"):
+        PostgresWarehouse().receive(tmp_path / "yours.duckdb")
+    assert query("select account_id from raw.crm_accounts") == [("mine",)]
+
+
+def test_one_run_at_a_time_even_from_two_homes(tmp_path: Path, new_database: NewDatabase) -> None:
+    new_database("locks")
+    mine = WarehouseLock(tmp_path / "mine" / "w.duckdb", "first", PostgresWarehouse())
+    yours = WarehouseLock(tmp_path / "yours" / "w.duckdb", "second", PostgresWarehouse())
+    mine.acquire(0)
+    with pytest.raises(LockTimeoutError, match=r"locks on 127.*in use by journey-gaps run first"):
+        yours.acquire(0)
+    mine.release()
+    yours.acquire(0)
+    yours.release()
+
+
+def disk_full(*_: object) -> None:
+    raise OSError("disk full")
+
+
+VERSIONS = ((1, "a"), (3, "c"), (4, "d"), (5, "d"), (6, "d"))
+
+
+def build(rows: int, column: str = "n") -> None:
+    execute("create schema if not exists marts")
+    execute("drop table if exists marts.facts")
+    execute(
+        f"create table marts.facts as select value as {column}, 'é,\"' || value as label,"
+        " value / 3::double precision as third, null::varchar as nothing, ''::varchar as empty,"
+        " 1.10::decimal(18,2) as amount, timestamp '2026-01-01 00:00:00.000001' as at"
+        f" from generate_series(1, {rows}) as value"
+    )
+
+
+def test_readers_in_the_server_see_a_publication_whole_or_not_at_all(
+    tmp_path: Path, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_database("readers")
+    published = tmp_path / "published"
+    build(2)
+    publish(PostgresWarehouse(), published, ["facts"], {}, "20260101-a")
+    execute("create view public.mine as select max(n) as n from published.facts")
+
+    build(3)
+    with monkeypatch.context() as patch:
+        patch.setattr("orchestration.publish.publication._swap", disk_full)
+        with pytest.raises(OSError, match="disk full"):
+            publish(PostgresWarehouse(), published, ["facts"], {}, "20260102-b")
+    assert query("select n from public.mine") == [(2,)]
+
+    with closing(psycopg2.connect("", application_name="a tool")) as reader:
+        cursor = reader.cursor()
+        cursor.execute("select count(*) from published.facts")
+        monkeypatch.setattr("orchestration.warehouse.postgres.SWAP_ATTEMPTS", 1)
+        with pytest.raises(JourneyGapsError, match=r"process \d+ \(a tool, idle in transaction\)"):
+            publish(PostgresWarehouse(), published, ["facts"], {}, "20260103-c")
+        cursor.execute("select count(*) from published.facts")
+        assert cursor.fetchone() == (2,)
+
+    for number in range(4, 7):
+        build(number)
+        publish(PostgresWarehouse(), published, ["facts"], {}, f"2026010{number}-d")
+    assert query("select n from public.mine") == [(6,)]
+    with PostgresWarehouse().connect() as connection:
+        schemas = [f"publication_2026010{number}_{letter}" for number, letter in VERSIONS]
+        assert [len(tables(connection, schema)) for schema in schemas] == [0, 0, 0, 1, 1]
+
+    build(1, column="renamed")
+    with pytest.raises(JourneyGapsError, match="other views are built on it: drop them first"):
+        publish(PostgresWarehouse(), published, ["facts"], {}, "20260108-e")
+    assert query("select n from public.mine") == [(6,)]
+    assert read_manifest(published)["publication_id"] == "20260106-d"
+
+
+def test_published_values_are_those_of_the_server(
+    tmp_path: Path, new_database: NewDatabase
+) -> None:
+    new_database("values_")
+    build(3)
+    folder = publish(PostgresWarehouse(), tmp_path / "published", ["facts"], {}, "a").folder
+    with closing(duckdb.connect(folder / "journey_gaps.duckdb", read_only=True)) as connection:
+        rows = connection.execute("from facts").fetchall()
+        kinds = [kind for _, kind, *_ in connection.execute("describe facts").fetchall()]
+    assert rows == query("select * from marts.facts order by n")
+    assert rows[0][3:5] == (None, "")
+    assert " ".join(kinds) == "INTEGER VARCHAR DOUBLE VARCHAR VARCHAR DECIMAL(18,2) TIMESTAMP"
+
+
+def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = journey_gaps(
+        *("run", "--demo", "--home", tmp_path, "--target", "postgres"),
+        *("--postgres-url", "postgresql://me:secret@127.0.0.1:1/nowhere"),
+    )
+    assert done.returncode == 1
+    assert "PostgreSQL database nowhere on 127.0.0.1:1 cannot be opened" in done.stderr
+    assert "JOURNEY_GAPS_POSTGRES_URL" in done.stderr
+    assert "secret" not in done.stdout + done.stderr
