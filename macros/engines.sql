@@ -41,7 +41,9 @@
     {{ return(adapter.dispatch("unnest_days")(first_date, last_date)) }}
 {%- endmacro %}
 {% macro default__unnest_days(first_date, last_date) -%}
-    generate_series({{ first_date }}, {{ last_date }}, interval '1 day')
+    generate_series(
+        ({{ first_date }})::timestamp, ({{ last_date }})::timestamp, interval '1 day'
+    )
 {%- endmacro %}
 {% macro duckdb__unnest_days(first_date, last_date) -%}
     unnest(generate_series({{ first_date }}, {{ last_date }}, interval '1 day'))
@@ -50,12 +52,13 @@
     explode(sequence({{ first_date }}, {{ last_date }}, interval 1 day))
 {%- endmacro %}
 
-{#- The text of one field of a JSON object; its name may be an expression. -#}
+{#- The text of one field of a JSON object; its name may be an expression. PostgreSQL's json
+    gives the text as it was landed (its jsonb would rewrite it) and knows no NUL. -#}
 {% macro json_field(json, field) -%}
     {{ return(adapter.dispatch("json_field")(json, field)) }}
 {%- endmacro %}
 {% macro default__json_field(json, field) -%}
-    ({{ json }}::jsonb ->> {{ field }})
+    (replace({{ json }}, '\u0000', '\ufffd')::json ->> {{ field }})
 {%- endmacro %}
 {% macro duckdb__json_field(json, field) -%}
     json_extract_string({{ json }}, '$."' || {{ field }} || '"')
@@ -64,29 +67,45 @@
     get_json_object({{ json }}, '$[''' || {{ field }} || ''']')
 {%- endmacro %}
 
-{#- A number, or null where the text is none. -#}
+{#- A number, or null where the text is none. PostgreSQL fails on a number too large or too
+    small for a double, so there it is none beyond 200 digits or a power of 99. -#}
 {% macro safe_double(text) -%}
     {{ return(adapter.dispatch("safe_double")(text)) }}
 {%- endmacro %}
 {% macro default__safe_double(text) -%}
     case
-        when {{ text }} ~ '^\s*[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?\s*$'
+        when {{ text }}
+            ~* '^\s*[-+]?(\d{1,200}(\.\d{0,200})?|\.\d{1,200})(e[-+]?\d{1,2})?\s*$'
+            or {{ text }} ~* '^\s*([-+]?inf(inity)?|nan)\s*$'
             then {{ text }}::double precision
     end
 {%- endmacro %}
 {% macro duckdb__safe_double(text) -%} try_cast({{ text }} as double) {%- endmacro %}
 {% macro spark__safe_double(text) -%} try_cast({{ text }} as double) {%- endmacro %}
 
+{#- A text that sorts by its bytes, whatever the database's collation says: write it in
+    `order by`, `min` and `max` of a text, so that every engine has one order. -#}
+{% macro binary_order(text) -%}
+    {{ return(adapter.dispatch("binary_order")(text)) }}
+{%- endmacro %}
+{% macro default__binary_order(text) -%} {{ text }} {%- endmacro %}
+{% macro postgres__binary_order(text) -%} ({{ text }}) collate "C" {%- endmacro %}
+
 {#- Strings of a group joined by a line feed, in binary order. -#}
 {% macro ordered_text(expression) -%}
     {{ return(adapter.dispatch("ordered_text")(expression)) }}
 {%- endmacro %}
 {% macro default__ordered_text(expression) -%}
-    string_agg({{ expression }}, chr(10) order by {{ expression }} collate "C")
-{%- endmacro %}
-{% macro duckdb__ordered_text(expression) -%}
-    string_agg({{ expression }}, chr(10) order by {{ expression }})
+    string_agg({{ expression }}, chr(10) order by {{ binary_order(expression) }})
 {%- endmacro %}
 {% macro spark__ordered_text(expression) -%}
     array_join(array_sort(collect_list({{ expression }})), chr(10))
+{%- endmacro %}
+
+{#- As a post-hook: statistics of the table just built. Without them PostgreSQL's planner
+    joins what is large by nested loops; the other engines need none. -#}
+{% macro analyze() -%} {{ return(adapter.dispatch("analyze")()) }} {%- endmacro %}
+{% macro default__analyze() -%} {%- endmacro %}
+{% macro postgres__analyze() -%}
+    {%- if config.get("materialized") != "view" -%} analyze {{ this }} {%- endif -%}
 {%- endmacro %}

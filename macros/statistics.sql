@@ -1,8 +1,8 @@
-{#- Formulas by their textbook names, in double precision (hence the literals with an
-    exponent: without one they are decimals). -#}
+{#- Formulas by their textbook names, in double precision. A literal without an exponent is
+    a decimal on DuckDB, and with one too on PostgreSQL: cast it where it meets no double. -#}
 
 {#- Two-sided 95 %: the 0.975 quantile of the standard normal distribution. -#}
-{% macro z_95() -%} 1.959963984540054e0 {%- endmacro %}
+{% macro z_95() -%} 1.959963984540054e0::{{ type_double() }} {%- endmacro %}
 
 {#- One end of the Wilson score interval for a proportion of n trials. -#}
 {% macro wilson_bound(proportion, trials, sign) -%}
@@ -67,14 +67,14 @@
         when {{ metric_id }} like '%\_p50' escape '\' then 0.5e0
         when {{ metric_id }} like '%\_p75' escape '\' then 0.75e0
         when {{ metric_id }} like '%\_p90' escape '\' then 0.9e0
-    end
+    end::{{ type_double() }}
 {%- endmacro %}
 
 {#- Log-odds of a proportion, kept half a count away from 0 and 1. -#}
 {% macro smoothed_logit(proportion, trials) -%}
+    {%- set half = "0.5e0::" ~ type_double() ~ " / (" ~ trials ~ " + 1)" -%}
     {%- set kept = (
-        "least(greatest(" ~ proportion ~ ", 0.5e0 / (" ~ trials ~ " + 1)), "
-        ~ "1 - 0.5e0 / (" ~ trials ~ " + 1))"
+        "least(greatest(" ~ proportion ~ ", " ~ half ~ "), 1 - " ~ half ~ ")"
     ) -%}
     ln({{ kept }} / (1 - {{ kept }}))
 {%- endmacro %}

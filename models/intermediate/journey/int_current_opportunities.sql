@@ -15,7 +15,9 @@ versions as (
         is_won,
         row_number() over (
             partition by opportunity_id
-            order by source_updated_at desc nulls last, content_hash desc
+            order by
+                source_updated_at desc nulls last,
+                {{ binary_order('content_hash') }} desc
         ) as version_rank
     from opportunities
 ),

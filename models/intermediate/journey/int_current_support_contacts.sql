@@ -10,7 +10,9 @@ versions as (
         customer_id,
         row_number() over (
             partition by support_contact_id
-            order by source_updated_at desc nulls last, content_hash desc
+            order by
+                source_updated_at desc nulls last,
+                {{ binary_order('content_hash') }} desc
         ) as version_rank
     from support_contacts
 ),

@@ -10,7 +10,7 @@ identifications as (
     select
         anonymous_id,
         occurred_at as identified_at,
-        min(customer_id) as customer_id
+        min({{ binary_order('customer_id') }}) as customer_id
     from events
     where
         anonymous_id is not null

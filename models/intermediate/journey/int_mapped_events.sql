@@ -90,7 +90,7 @@ touchpoint_matches as (
                 source_events.source_row_id
             order by
                 touchpoint_rules.priority nulls last,
-                touchpoint_rules.touchpoint_id
+                {{ binary_order('touchpoint_rules.touchpoint_id') }}
         ) as match_rank
     from source_events
     inner join touchpoint_rules

@@ -83,12 +83,20 @@ ordered_events as (
         history as (
             partition by journey_id, entity_id
             order by
-                occurred_at, stage_order, event_seq nulls last, source_row_id, source
+                occurred_at,
+                stage_order,
+                event_seq nulls last,
+                {{ binary_order('source_row_id') }},
+                {{ binary_order('source') }}
         ),
         earlier_history as (
             partition by journey_id, entity_id
             order by
-                occurred_at, stage_order, event_seq nulls last, source_row_id, source
+                occurred_at,
+                stage_order,
+                event_seq nulls last,
+                {{ binary_order('source_row_id') }},
+                {{ binary_order('source') }}
             rows between unbounded preceding and 1 preceding
         )
 ),

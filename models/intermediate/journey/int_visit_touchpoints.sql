@@ -74,7 +74,11 @@ numbered_moments as (
         sum(is_entry) over (
             partition by journey_id, entity_id
             order by
-                occurred_at, event_seq nulls last, source_row_id, source, is_entry
+                occurred_at,
+                event_seq nulls last,
+                {{ binary_order('source_row_id') }},
+                {{ binary_order('source') }},
+                is_entry
             rows between unbounded preceding and current row
         ) - is_entry as entries_before
     from moments
@@ -86,8 +90,10 @@ latest_touchpoints as (
         row_number() over (
             partition by journey_id, entity_id, entries_before
             order by
-                occurred_at desc, event_seq desc nulls first, source_row_id desc,
-                source desc
+                occurred_at desc,
+                event_seq desc nulls first,
+                {{ binary_order('source_row_id') }} desc,
+                {{ binary_order('source') }} desc
         ) as recency
     from numbered_moments
     where is_entry = 0

@@ -15,7 +15,7 @@ contacts as (
 customer_accounts as (
     select
         customer_id,
-        min(account_id) as account_id
+        min({{ binary_order('account_id') }}) as account_id
     from contacts
     where customer_id is not null
     group by customer_id

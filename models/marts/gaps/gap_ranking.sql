@@ -145,7 +145,7 @@ families as (
         row_number() over (
             partition by
                 journey_id, metric_id, benchmark_kind, exclusion is null
-            order by p_value nulls last, benchmark_id
+            order by p_value nulls last, {{ binary_order('benchmark_id') }}
         ) as p_rank
     from tested
     window
@@ -243,7 +243,9 @@ family_ranks as (
         row_number() over (
             partition by
                 journey_id, stage_id, segment_dimension, segment_value, loss_family
-            order by severity * reach desc nulls last, benchmark_id asc
+            order by
+                severity * reach desc nulls last,
+                {{ binary_order('benchmark_id') }} asc
         ) as family_rank
     from sized
     where
@@ -259,11 +261,15 @@ ranks as (
         segment_value,
         row_number() over (
             partition by segment_dimension = 'all'
-            order by severity * reach desc nulls last, benchmark_id asc
+            order by
+                severity * reach desc nulls last,
+                {{ binary_order('benchmark_id') }} asc
         ) as priority_rank,
         row_number() over (
             partition by segment_dimension = 'all'
-            order by lag_factor desc nulls last, benchmark_id asc
+            order by
+                lag_factor desc nulls last,
+                {{ binary_order('benchmark_id') }} asc
         ) as lag_rank
     from family_ranks
     where family_rank = 1
