@@ -7,7 +7,7 @@ import dagster as dg
 from orchestration.defs.journey_map.assets import journey_map
 from orchestration.defs.landing.assets import build_landing
 from orchestration.defs.landing.checks import build_raw_gate
-from orchestration.defs.models.assets import build_models, published_marts
+from orchestration.defs.models.assets import build_models, published_marts, source_descriptions
 from orchestration.defs.publication.assets import build_publication
 from orchestration.defs.publication.checks import build_marts_gate
 from orchestration.defs.schedules import refresh_job, refresh_schedule
@@ -21,17 +21,14 @@ def defs() -> dg.Definitions:
     settings = Settings()
     manifest = json.loads(dbt_manifest(settings).read_text())
     marts = published_marts(manifest)
+    chain = [journey_map, build_landing(source_descriptions(manifest)), build_models(manifest)]
+    gates = [build_raw_gate(settings.expectations), build_marts_gate(settings.expectations)]
+    required: set[dg.AssetKey | dg.AssetCheckKey] = set()
+    for part in (*chain, *gates):
+        required |= {*part.keys, *part.check_keys}
     return dg.Definitions(
-        assets=[
-            journey_map,
-            build_landing(),
-            build_models(manifest),
-            build_publication(marts),
-        ],
-        asset_checks=[
-            build_raw_gate(settings.expectations),
-            build_marts_gate(settings.expectations),
-        ],
+        assets=[*chain, build_publication(marts, required)],
+        asset_checks=gates,
         jobs=[refresh_job],
         schedules=[refresh_schedule(settings.env)],
         resources={"settings": settings, "dbt": dbt_resource(settings)},

@@ -26,10 +26,13 @@ def refresh_schedule(environment: Environment) -> dg.ScheduleDefinition:
 
     Raises KeyError for an environment that is not declared there.
     """
+    status = SCHEDULE_STATUS[environment]
+    starts = "on" if status is dg.DefaultScheduleStatus.RUNNING else "off until switched on"
     return dg.ScheduleDefinition(
         name="refresh_gap_marts_daily",
+        description=f"The whole chain, every day at 05:00 UTC; {starts} in {environment.value}.",
         job=refresh_job,
         cron_schedule=REFRESH_CRON,
         execution_timezone="UTC",
-        default_status=SCHEDULE_STATUS[environment],
+        default_status=status,
     )

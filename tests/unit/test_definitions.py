@@ -33,6 +33,10 @@ RAW_TABLES = {
     "survey_responses",
 }
 BOOKS = {"landing_sources", "loads", "withdrawn_rows"}
+CHAIN = (
+    *("journey_map", "landing", "staging", "intermediate", "facts", "measures", "gaps"),
+    "published",
+)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +88,7 @@ def test_groups_follow_the_chain(graph: AssetGraph, manifest: dict[str, Any]) ->
     for key in graph.get_all_asset_keys():
         groups.setdefault(graph.get(key).group_name or "", set()).add(key.to_user_string())
     assert groups.pop("landing") == {f"raw/{table}" for table in RAW_TABLES | BOOKS}
-    assert groups.pop("published") == {"publication"}
+    assert groups.pop("published") == {"publication", "report"}
     seeds = {
         f"journey_map/{node['name']}"
         for node in manifest["nodes"].values()
@@ -97,7 +101,44 @@ def test_groups_follow_the_chain(graph: AssetGraph, manifest: dict[str, Any]) ->
         if node["resource_type"] == "model"
     }
     assert set().union(*groups.values()) == models
-    assert set(groups) <= {"staging", "intermediate", "marts", "facts", "measures", "gaps"}
+    assert set(groups) <= set(CHAIN)
+
+
+def test_no_group_reads_upward_in_the_chain(graph: AssetGraph) -> None:
+    place = {group: number for number, group in enumerate(CHAIN)}
+    for key in graph.get_all_asset_keys():
+        asset = graph.get(key)
+        for parent in asset.parent_keys:
+            assert place[graph.get(parent).group_name or ""] <= place[asset.group_name or ""], (
+                parent,
+                key,
+            )
+
+
+def test_every_asset_is_described_and_owned(graph: AssetGraph) -> None:
+    for key in graph.get_all_asset_keys():
+        asset = graph.get(key)
+        assert asset.description, key
+        assert "select" not in asset.description.lower(), key
+        assert set(asset.owners) <= {"team:data-engineering", "team:analytics"}, key
+        assert asset.owners, key
+        assert asset.kinds, key
+
+
+def test_every_table_has_columns_and_checks(graph: AssetGraph) -> None:
+    tables = {key for key in graph.get_all_asset_keys() if len(key.path) == 2}
+    books = {dg.AssetKey(["raw", table]) for table in BOOKS}
+    assert {key.asset_key for key in graph.asset_check_keys} == tables - books
+    for key in tables:
+        # Those of dbt's tables come with a run, which knows where they are from.
+        columns = graph.get(key).metadata.get("dagster/column_schema")
+        assert bool(columns) == (key.path[0] == "raw"), key
+
+
+def test_the_job_and_its_schedule_are_described() -> None:
+    assert refresh_gap_marts().description
+    assert "off until" in (refresh_schedule(Environment.DEV).description or "")
+    assert "off until" not in (refresh_schedule(Environment.PROD).description or "")
 
 
 def test_every_dbt_source_is_landed(graph: AssetGraph, manifest: dict[str, Any]) -> None:
@@ -176,13 +217,17 @@ def test_the_instance_has_pools_and_no_telemetry(settings: Settings) -> None:
 def test_the_publication_alone_is_refused(settings: Settings) -> None:
     """What the UI offers with one click."""
     result = dg.materialize(
-        [build_publication([])], resources={"settings": settings}, raise_on_error=False
+        [build_publication([], {dg.AssetKey("marts")})],
+        resources={"settings": settings},
+        raise_on_error=False,
     )
     failure = result.failure_data_for_node("publication")
     assert failure is not None
     assert failure.error is not None
     assert failure.error.cause is not None
-    assert "only a run that passed both gates publishes" in failure.error.cause.message
+    assert (
+        "only a run of the whole chain, with both gates, publishes" in failure.error.cause.message
+    )
 
 
 def test_the_project_is_parsed_again_only_when_it_changed(

@@ -6,7 +6,7 @@ from orchestration.journey_map import load_journey_map, write_seeds
 from orchestration.settings import Settings
 
 
-@dg.asset(group_name="journey_map", kinds={"csv"})
+@dg.asset(group_name="journey_map", owners=["team:analytics"], kinds={"csv"})
 def journey_map(settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[None]:
     """The folder of small tables an analyst edits, validated and copied to dbt's seeds."""
     loaded = load_journey_map(settings.map)

@@ -1,15 +1,17 @@
 """The raw tables, landed from files in one step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 
-from orchestration.landing.contract import CONTRACT
+from orchestration.landing.contract import CONTRACT, create_tables_sql
 from orchestration.landing.load import LandingResult, land
+from orchestration.lineage import table_columns
 from orchestration.resources import WAREHOUSE_POOL
 from orchestration.settings import Settings
-from orchestration.warehouse import quarantine_reasons
+from orchestration.warehouse import Connection, warehouse_of
+from orchestration.warehouse.base import quarantine_reasons
 
 FILES_READABLE = "files_readable"
 # What landing keeps about itself, read by the facts.
@@ -17,14 +19,30 @@ BOOKS = ("landing_sources", "loads", "withdrawn_rows")
 LOADS = dg.AssetKey(["raw", "loads"])
 
 
-def build_landing() -> dg.AssetsDefinition:
-    """One step that fills every raw table, and a warning for each table with rejected files."""
+def build_landing(descriptions: Mapping[str, str]) -> dg.AssetsDefinition:
+    """One step that fills every raw table, and a warning for each table with rejected files.
+
+    `descriptions` says what each table holds.
+    """
+    columns = table_columns(create_tables_sql())
 
     @dg.multi_asset(
         name="landing",
         group_name="landing",
         specs=[
-            dg.AssetSpec(["raw", table], deps=["journey_map"], kinds={"duckdb"})
+            dg.AssetSpec(
+                ["raw", table],
+                deps=["journey_map"],
+                description=descriptions[table],
+                owners=["team:data-engineering"],
+                kinds={"duckdb"},
+                metadata={
+                    "dagster/table_name": f"raw.{table}",
+                    "dagster/column_schema": dg.TableSchema(
+                        [dg.TableColumn(*column) for column in columns[f"raw.{table}"].items()]
+                    ),
+                },
+            )
             for table in (*CONTRACT, *BOOKS)
         ],
         check_specs=[
@@ -41,18 +59,38 @@ def build_landing() -> dg.AssetsDefinition:
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[dg.MaterializeResult[None]]:
         result = land(settings.warehouse, settings.landing_dir, settings.map)
-        reasons = quarantine_reasons(settings.warehouse, CONTRACT, result.load_id)
+        warehouse = warehouse_of(settings)
+        warehouse.receive(settings.warehouse)
+        with warehouse.connect() as connection:
+            reasons = {
+                # Nothing new is no load: none has the number 0.
+                table: quarantine_reasons(connection, table, result.load_id or 0)
+                for table in CONTRACT
+            }
+            rows = {table: _rows(connection, table) for table in (*CONTRACT, *BOOKS)}
         for table in CONTRACT:
             yield dg.MaterializeResult(
                 asset_key=["raw", table],
-                metadata={**_counts(result, table), "quarantined_by_reason": reasons[table]},
+                metadata={
+                    "dagster/row_count": rows[table],
+                    **_counts(result, table),
+                    "quarantined_by_reason": reasons[table],
+                },
                 check_results=[_files_readable(result, table)],
             )
         for table in BOOKS:
             of_load = _load(result) if table == LOADS.path[-1] else {}
-            yield dg.MaterializeResult(asset_key=["raw", table], metadata=of_load)
+            yield dg.MaterializeResult(
+                asset_key=["raw", table],
+                metadata={"dagster/row_count": rows[table], **of_load},
+            )
 
     return landing
+
+
+def _rows(connection: Connection, table: str) -> int:
+    [(rows,)] = connection.execute(f"select count(*) from raw.{table}").fetchall()  # noqa: S608
+    return int(rows)
 
 
 def _counts(result: LandingResult, table: str) -> dict[str, Any]:
@@ -82,12 +120,12 @@ def _load(result: LandingResult) -> dict[str, Any]:
 
 def _files_readable(result: LandingResult, table: str) -> dg.AssetCheckResult:
     rejected = [file for file in result.rejected if file.table == table]
-    listing = "\n".join(f"- {file.file}: {file.message}" for file in rejected)
+    listing = "\n".join(f"- {file.message}" for file in rejected)
     return dg.AssetCheckResult(
         asset_key=["raw", table],
         check_name=FILES_READABLE,
         passed=not rejected,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(f"{file.file}: {file.message}" for file in rejected) or None,
+        description="; ".join(file.message for file in rejected) or None,
         metadata={"rejected_files": dg.MetadataValue.md(listing)} if rejected else {},
     )

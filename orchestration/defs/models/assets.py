@@ -12,7 +12,9 @@ from dagster_dbt import (
     DbtProject,
     dbt_assets,
 )
+from dagster_dbt.core.dbt_cli_invocation import DbtCliInvocation
 
+from orchestration.defs.models.metadata import asset_key, manifest_node, table_metadata
 from orchestration.errors import JourneyGapsError
 from orchestration.resources import WAREHOUSE_POOL, Dbt
 from orchestration.settings import Settings
@@ -43,6 +45,19 @@ class ChainTranslator(DagsterDbtTranslator):
         schema = dbt_resource_props["config"].get("schema") or dbt_resource_props["schema"]
         return super().get_group_name(dbt_resource_props) or schema
 
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """What the YAML says, without the template's code."""
+        description: str = dbt_resource_props["description"]
+        return description
+
+    def get_metadata(self, dbt_resource_props: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The defaults without columns: the UI would show their words, not those of a run."""
+        return {
+            label: entry
+            for label, entry in super().get_metadata(dbt_resource_props).items()
+            if label != "dagster/column_schema"
+        }
+
     def get_asset_spec(
         self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
     ) -> dg.AssetSpec:
@@ -53,19 +68,18 @@ class ChainTranslator(DagsterDbtTranslator):
         return spec.replace_attributes(deps=[dg.AssetDep("journey_map")])
 
 
-def manifest_node(manifest: Mapping[str, Any], unique_id: str) -> Mapping[str, Any]:
-    """One node or source of a dbt manifest."""
-    node: Mapping[str, Any] = manifest["nodes"].get(unique_id) or manifest["sources"][unique_id]
-    return node
-
-
 def published_marts(manifest: Mapping[str, Any]) -> list[dg.AssetKey]:
     """Schema and name of every model whose `config.meta.published` is true, in order."""
     return sorted(
-        dg.AssetKey([node["schema"], node["name"]])
+        asset_key(node)
         for node in manifest["nodes"].values()
         if node["resource_type"] == "model" and node["config"]["meta"].get("published")
     )
+
+
+def source_descriptions(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What each raw table holds, as dbt's YAML says."""
+    return {source["name"]: source["description"] for source in manifest["sources"].values()}
 
 
 def build_models(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
@@ -89,11 +103,36 @@ def build_models(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
         target_path = settings.dbt_target_dir / "build"
         (target_path / RUN_RESULTS).unlink(missing_ok=True)
         build = dbt.cli(command, context=context, target_path=target_path, raise_on_error=False)
-        yield from build.stream()
+        yield from _described(build, context)
         if not build.is_successful():
             raise JourneyGapsError(first_error(target_path) or str(build.get_error()))
 
     return dbt_models
+
+
+def _described(build: DbtCliInvocation, context: dg.AssetExecutionContext) -> Iterator[Any]:
+    """dbt's results as they come, each table with its rows, its columns and their lineage."""
+    for event in build.stream_raw_events():
+        for result in event.to_default_asset_events(
+            build.manifest, build.dagster_dbt_translator, context, build.target_path
+        ):
+            if not isinstance(result, dg.Output):
+                yield result
+                continue
+            try:
+                of_table = table_metadata(
+                    build.manifest,
+                    str(result.metadata["unique_id"].value),
+                    # What log_relation logged before the result: only dagster-dbt hears it.
+                    event._event_history_metadata,
+                    build.target_path,
+                )
+            except Exception:
+                # The table stands: what cannot be said of it must not fail the run.
+                context.log.warning("no metadata of %s", result.output_name, exc_info=True)
+                of_table = {}
+            seconds = {"seconds": result.metadata.get("Execution Duration")}
+            yield result.with_metadata({**seconds, **of_table})
 
 
 def first_error(target_path: Path) -> str | None:

@@ -1,6 +1,6 @@
 """What readers get: the published marts, swapped in whole."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,71 +8,167 @@ import dagster as dg
 import yaml
 
 from orchestration.defs.landing.assets import LOADS
-from orchestration.defs.landing.checks import RAW_GATE
-from orchestration.defs.models.assets import DBT_STEP
-from orchestration.defs.publication.checks import MARTS_GATE
 from orchestration.errors import JourneyGapsError
-from orchestration.publish.publication import publish
+from orchestration.publish.publication import REPORT_FILE, publish
+from orchestration.publish.quality import landed_tables
+from orchestration.publish.reading import published_gaps
+from orchestration.report import write_report
 from orchestration.resources import WAREHOUSE_POOL
 from orchestration.settings import PROJECT_DIR, Settings
-from orchestration.warehouse import journeys_as_of, newest_load
+from orchestration.warehouse import warehouse_of
+from orchestration.warehouse.base import journeys_as_of, newest_load
+
+PUBLICATION = dg.AssetKey("publication")
+REPORT = dg.AssetKey("report")
+TOP_GAPS = 10
 
 
-def build_publication(marts: Sequence[dg.AssetKey]) -> dg.AssetsDefinition:
-    """One asset behind every published mart and both gates."""
+def build_publication(
+    marts: Sequence[dg.AssetKey], required: Set[dg.AssetKey | dg.AssetCheckKey]
+) -> dg.AssetsDefinition:
+    """The publication behind every published mart and both gates, and the report in it.
 
-    @dg.asset(group_name="published", deps=marts, pool=WAREHOUSE_POOL, kinds={"parquet", "duckdb"})
+    `required` is all that its run must have built and checked.
+    """
+
+    @dg.multi_asset(
+        name="publication",
+        group_name="published",
+        specs=[
+            dg.AssetSpec(
+                PUBLICATION,
+                deps=marts,
+                owners=["team:data-engineering"],
+                kinds={"parquet", "duckdb"},
+                description="The folder `published/current`: Parquet per mart, one DuckDB file, "
+                "the manifest; on a server also the views of schema `published`.",
+            ),
+            dg.AssetSpec(
+                REPORT,
+                deps=[PUBLICATION],
+                owners=["team:analytics"],
+                kinds={"html"},
+                description="`published/current/report.html`: the gaps to close first and what "
+                "stands behind them, one page that needs no network.",
+            ),
+        ],
+        pool=WAREHOUSE_POOL,
+    )
     def publication(
         context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
-    ) -> dg.MaterializeResult[None]:
-        """The folder `published/current`: Parquet per mart, one DuckDB file, the manifest."""
-        _require_gates(context)
+    ) -> Iterator[dg.MaterializeResult[None]]:
+        _require_whole_run(context, required)
         started = datetime.now(UTC)
         published = publish(
-            settings.warehouse,
+            warehouse_of(settings),
             settings.published_dir,
             [mart.path[-1] for mart in marts],
             _manifest(context, settings),
             publication_id=f"{started:%Y%m%dT%H%M%SZ}-{context.run.run_id[:8]}",
             now=started,
+            # The page is part of the publication: readers never see one without the other.
+            complete=write_report,
         )
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
+            asset_key=PUBLICATION,
             metadata={
                 "publication_id": published.publication_id,
                 "folder": dg.MetadataValue.path(published.folder),
                 "rows": {name: mart.rows for name, mart in published.marts.items()},
-            }
+            },
+        )
+        page = published.folder / REPORT_FILE
+        yield dg.MaterializeResult(
+            asset_key=REPORT,
+            metadata={
+                "page": dg.MetadataValue.path(page),
+                "bytes": page.stat().st_size,
+                "top_gaps": dg.MetadataValue.md(_top_gaps(settings)),
+            },
         )
 
     return publication
 
 
-def _require_gates(context: dg.AssetExecutionContext) -> None:
-    """Refuse to publish alone, as the UI offers: marts count only behind this run's gates."""
-    passed = {
-        entry.step_key
-        for entry in context.instance.all_logs(
-            context.run.run_id, of_type=dg.DagsterEventType.STEP_SUCCESS
+def _top_gaps(settings: Settings) -> str:
+    """The ranked gaps as a Markdown table."""
+    columns = ["priority_rank", "journey_id", "stage_id", "metric_id", "value", "benchmark_value"]
+    columns += ["lag_factor", "n", "verdict"]
+    lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
+    for gap in published_gaps(settings.published_dir, TOP_GAPS).records():
+        cells = (gap[column] for column in columns)
+        lines.append(
+            " | ".join(
+                "" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+                for cell in cells
+            )
         )
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _require_whole_run(
+    context: dg.AssetExecutionContext, required: Set[dg.AssetKey | dg.AssetCheckKey]
+) -> None:
+    """Refuse to publish a selection, as the UI offers: marts count only behind both gates.
+
+    A check that stops a run has stopped it before.
+    """
+    of_type = {
+        dg.DagsterEventType.ASSET_MATERIALIZATION,
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION,
     }
-    if not {RAW_GATE, DBT_STEP, MARTS_GATE} <= passed:
+    done: set[dg.AssetKey | dg.AssetCheckKey | None] = set()
+    for entry in context.instance.all_logs(context.run.run_id, of_type=of_type):
+        event = entry.get_dagster_event()
+        if event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
+            done.add(event.asset_key)
+        else:
+            done.add(event.asset_check_evaluation_data.asset_check_key)
+    if not required <= done:
         raise JourneyGapsError(
-            "only a run that passed both gates publishes: launch the job refresh_gap_marts"
+            "only a run of the whole chain, with both gates, publishes: launch the job "
+            "refresh_gap_marts, or materialize all"
         )
 
 
 def _manifest(context: dg.AssetExecutionContext, settings: Settings) -> Mapping[str, object]:
     """What the marts were made of, beyond what publishing knows by itself."""
     project = yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text())
+    rejected_files = _of_this_run(context, LOADS)["rejected_files"]
+    with warehouse_of(settings).connect() as connection:
+        return {
+            "run_id": context.run.run_id,
+            "env": settings.env.value,
+            "target": settings.target.value,
+            "as_of": journeys_as_of(connection),
+            "journey_map_sha256": _of_this_run(context, dg.AssetKey("journey_map"))["sha256"],
+            "facts_version": project["vars"]["facts_version"],
+            "load_id": newest_load(connection),
+            "rejected_files": rejected_files,
+            "data_quality": {
+                "tables": landed_tables(connection),
+                "checks": _checks_of_this_run(context),
+            },
+        }
+
+
+def _checks_of_this_run(context: dg.AssetExecutionContext) -> Mapping[str, object]:
+    """How many checks passed, and what the others found; one that stops a run never gets here."""
+    evaluations = [
+        entry.get_dagster_event().asset_check_evaluation_data
+        for entry in context.instance.all_logs(
+            context.run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        )
+    ]
+    warnings = [evaluation for evaluation in evaluations if not evaluation.passed]
     return {
-        "run_id": context.run.run_id,
-        "env": settings.env.value,
-        "target": settings.target.value,
-        "as_of": journeys_as_of(settings.warehouse),
-        "journey_map_sha256": _of_this_run(context, dg.AssetKey("journey_map"))["sha256"],
-        "facts_version": project["vars"]["facts_version"],
-        "load_id": newest_load(settings.warehouse),
-        "rejected_files": _of_this_run(context, LOADS)["rejected_files"],
+        "passed": len(evaluations) - len(warnings),
+        "warned": len(warnings),
+        "messages": sorted(
+            evaluation.description
+            or f"{evaluation.asset_key.to_user_string()}: {evaluation.check_name}"
+            for evaluation in warnings
+        ),
     }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration.defs.expectations import expectation_results, expectation_specs
+from orchestration.defs.expectations import expectation_results, expectation_specs, only_selected
 from orchestration.resources import WAREHOUSE_POOL
 from orchestration.settings import Settings
 
@@ -23,8 +23,13 @@ def build_marts_gate(expectations_dir: Path) -> dg.AssetChecksDefinition:
         name=MARTS_GATE,
         specs=expectation_specs(expectations_dir, SCHEMA, tables),
         pool=WAREHOUSE_POOL,
+        can_subset=True,
     )
-    def marts_gate(settings: dg.ResourceParam[Settings]) -> Iterator[dg.AssetCheckResult]:
-        yield from expectation_results(settings, SCHEMA, tables)
+    def marts_gate(
+        context: dg.AssetCheckExecutionContext, settings: dg.ResourceParam[Settings]
+    ) -> Iterator[dg.AssetCheckResult]:
+        selected = {key.asset_key.path[-1] for key in context.selected_asset_check_keys}
+        results = expectation_results(settings, SCHEMA, sorted(selected))
+        yield from only_selected(context, results)
 
     return marts_gate
