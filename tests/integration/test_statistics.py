@@ -16,6 +16,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
+from orchestration.settings import PROJECT_DIR
 from tests.conftest import LOAN_MAP, Workbench
 
 CELL = ["stage_id", "period_grain", "period_start"]
@@ -320,10 +321,19 @@ def test_trends_are_mover_differences_of_mature_whole_weeks(judged: Workbench) -
 
 
 def test_the_demo_shows_what_was_planted(demo: Workbench) -> None:
+    truth = json.loads((PROJECT_DIR / "seeds" / "demo_truth.json").read_text())
     ranking = frame(demo, "select * from marts.gap_ranking").set_index("benchmark_id")
-    assert (ranking["verdict"] == "lagging").all()
+    lagging = ranking[ranking["verdict"] == "lagging"]
+    ranked = lagging["lag_rank"].dropna().sort_values()
+
+    assert sorted(lagging.index) == truth["expected_ranking"]["lagging"]
+    assert list(ranked.index) == truth["expected_ranking"]["lag_rank"]
+    assert set(ranking["verdict"]) == {"lagging", "unclear", "at_par", "ahead"}
     contact, close = ranking.loc["contact_rate"], ranking.loc["close_rate"]
     assert contact["ci_low"] < 0.40 < contact["ci_high"]
+    assert contact["lag_factor"] == pytest.approx(1.5, abs=0.1)
     assert close["ci_low"] < 0.10 < close["ci_high"]
-    assert ranking.loc["days_to_offer", "value"] > ranking.loc["days_to_offer", "benchmark_value"]
-    assert close["lag_rank"] == 1
+    assert 2.6 < close["lag_factor"] < 3.5
+    days = ranking.loc["days_to_first_conversation"]
+    assert days["value"] == pytest.approx(5, abs=0.5)
+    assert days["ci_low"] < 5 < days["ci_high"]
