@@ -373,7 +373,7 @@ def _measured(value: float | None, unit: str | None) -> str:
     """A measure as a person says it: 41.2 %, 7.1 days."""
     if value is None:
         return "unknown"
-    return f"{value:.1%}" if unit == "share" else f"{value:,.4g} {unit or ''}".rstrip()
+    return f"{value:.1%}" if unit == "share" else f"{_number(value)} {unit or ''}".rstrip()
 
 
 def _cell(value: object) -> str:
@@ -381,7 +381,12 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    return _number(value) if isinstance(value, float) else str(value)
+
+
+def _number(value: float) -> str:
+    """Three digits that count, and all of a larger number's."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _summarize(settings: Settings, report: "Report", console: Console) -> None:

@@ -143,8 +143,9 @@ class Settings(BaseSettings):
             variables["JOURNEY_GAPS_AS_OF"] = self.as_of.isoformat()
         if self.target is Target.POSTGRES:
             variables |= {name: os.environ.get(name, value) for name, value in LIBPQ.items()}
-            # The server's time zone must not matter.
-            variables["PGTZ"] = "UTC"
+            # The server's time zone must not matter, and compiling statements that run once
+            # takes longer than they do.
+            variables |= {"PGTZ": "UTC", "PGOPTIONS": os.environ.get("PGOPTIONS", "-c jit=off")}
             if self.postgres_url is not None:
                 variables |= libpq_variables(self.postgres_url.get_secret_value())
         return variables

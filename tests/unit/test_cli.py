@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestration.cli import app, load_settings
-from orchestration.settings import PROJECT_DIR, Environment
+from orchestration.settings import PROJECT_DIR, Environment, Target
 
 GAP_RANKING = """
 create table gap_ranking as
@@ -129,6 +129,7 @@ def test_a_flag_goes_before_a_variable_and_a_given_home_before_the_examples_own(
         (["run", "--as-of", "yesterday"], "as_of"),
         (["run", "--demo", "--map", "x"], "--demo brings its own map"),
         (["gaps", "--top", "0"], "--top"),
+        (["run", "--postgres-url", "mysql://me:secret@x/y"], "postgres_url: Value error, not"),
         (["sing"], "No such command"),
     ],
 )
@@ -136,6 +137,30 @@ def test_wrong_usage_exits_2(arguments: list[str], message: str) -> None:
     exit_code, output = invoke(*arguments)
     assert exit_code == 2
     assert message in output
+
+
+def test_a_postgres_url_becomes_the_variables_that_every_tool_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGOPTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PGPORT", "6000")
+    url = "postgresql://me:p%24s@db.example:5433/gaps?sslmode=require"
+    given = load_settings(target=Target.POSTGRES, postgres_url=url)
+    assert "p$s" not in repr(given)
+    assert {name: value for name, value in given.environ().items() if name.startswith("PG")} == {
+        "PGHOST": "db.example",
+        "PGPORT": "5433",
+        "PGUSER": "me",
+        "PGPASSWORD": "p$s",
+        "PGDATABASE": "gaps",
+        "PGSSLMODE": "require",
+        "PGTZ": "UTC",
+        "PGOPTIONS": "-c jit=off",
+    }
+    without = load_settings(target=Target.POSTGRES).environ()
+    assert (without["PGHOST"], without["PGPORT"]) == ("127.0.0.1", "6000")
+    assert "PGHOST" not in load_settings().environ()
 
 
 def test_an_unknown_environment_in_a_variable_exits_2(monkeypatch: pytest.MonkeyPatch) -> None:

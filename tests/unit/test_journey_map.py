@@ -574,7 +574,13 @@ def test_sources_are_those_of_the_stage_rules_and_what_finds_their_entity(tmp_pa
 
 def _sql_type(annotation: object) -> str:
     known: dict[object, str] = {
-        **{str: "varchar", int: "integer", float: "double", bool: "boolean", date: "date"},
+        **{
+            str: "varchar",
+            int: "integer",
+            float: "double precision",
+            bool: "boolean",
+            date: "date",
+        },
         Decimal: "decimal(18,2)",
     }
     while annotation not in known:
