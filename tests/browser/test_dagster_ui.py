@@ -11,13 +11,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
+from threading import Event, Thread
+from typing import IO
 
 import dagster as dg
 import duckdb
@@ -38,13 +36,31 @@ START_SECONDS, PAGE_SECONDS, RUN_SECONDS, END_SECONDS = 180, 60, 400, 90
 IN_BACKGROUND = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
 
 
+class Output(Thread):
+    """Reads what the UI and its children print, until the last of them has ended."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        super().__init__(daemon=True)
+        self.lines: list[str] = []
+        self.serving = Event()
+        self._stream = stream
+
+    def run(self) -> None:
+        for line in self._stream:
+            self.lines.append(line)
+            if "Serving dagster-webserver" in line:
+                self.serving.set()
+        self.serving.set()
+
+
 @dataclass(frozen=True)
 class Ui:
     """The UI of one HOME, its process and an open page."""
 
     address: str
     settings: Settings
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[str]
+    output: Output
     page: Page
 
     def open(self, path: str) -> Page:
@@ -77,15 +93,6 @@ def free_port() -> int:
         return port
 
 
-def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(2 * START_SECONDS):
-        assert process.poll() is None, log.read_text()
-        with suppress(URLError, ConnectionError), urlopen(f"{address}/server_info", timeout=5):  # noqa: S310
-            return
-        time.sleep(0.5)
-    pytest.fail(f"no UI after {START_SECONDS} s: {log.read_text()}")
-
-
 @pytest.fixture(scope="module")
 def ui(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     """The UI on the demo's files and one more, which is UTF-16."""
@@ -96,23 +103,26 @@ def ui(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[U
     port = free_port()
     command = [*IN_BACKGROUND, sys.executable, "-m", "orchestration", "dev", "--port", str(port)]
     command += ["--home", str(settings.home), "--landing", str(settings.landing_dir)]
-    log = folder / "dev.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=PROJECT_DIR,
-            env={k: v for k, v in os.environ.items() if not k.startswith("JOURNEY_GAPS_")},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    process = subprocess.Popen(
+        command,
+        cwd=PROJECT_DIR,
+        env={k: v for k, v in os.environ.items() if not k.startswith("JOURNEY_GAPS_")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    output = Output(process.stdout)
+    output.start()
     try:
+        served = output.serving.wait(START_SECONDS) and process.poll() is None
+        assert served, "".join(output.lines)
         address = f"http://127.0.0.1:{port}"
-        wait_for(address, process, log)
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.set_default_timeout(PAGE_SECONDS * SECONDS)
         expect.set_options(timeout=PAGE_SECONDS * SECONDS)
-        yield Ui(address, settings, process, page)
+        yield Ui(address, settings, process, output, page)
         page.close()
     finally:
         with suppress(ProcessLookupError):
@@ -210,10 +220,6 @@ def test_it_ends_when_it_is_told_to(ui: Ui) -> None:
     """Last: there is no UI behind it."""
     ui.process.terminate()
     assert ui.process.wait(END_SECONDS) is not None
-    for _ in range(2 * END_SECONDS):
-        try:
-            os.killpg(ui.process.pid, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.5)
-    pytest.fail("some of its processes are still there")
+    # The pipe ends with the last process that has it.
+    ui.output.join(END_SECONDS)
+    assert not ui.output.is_alive(), "some of its processes are still there"
