@@ -718,8 +718,8 @@ def _glossary(metrics: Iterable[Metric]) -> list[tuple[str, str]]:
         ),
         (
             "Short by",
-            "Cases: the difference in shares times n. Days: the difference in days times n. An "
-            "upper bound of what closing the gap brings; never to be added up over stages.",
+            "Cases: the difference in shares times n. Customer-days: the difference in days times "
+            "n. An upper bound of what closing the gap brings; never added up over stages.",
         ),
         *(
             (metric.label, metric.description)

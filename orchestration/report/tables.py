@@ -140,7 +140,7 @@ def _figures(gap: Gap, metric: Metric) -> dict[str, str]:
     if is_behind and gap.recoverable_cases:
         worth = counted(ceil(gap.recoverable_cases - 0.5), "case")
     elif is_behind and gap.excess_customer_days:
-        worth = counted(ceil(gap.excess_customer_days - 0.5), "day")
+        worth = counted(ceil(gap.excess_customer_days - 0.5), "customer-day")
     return {
         "value": value,
         "interval": interval(gap.ci_low, gap.ci_high, metric),

@@ -112,7 +112,7 @@ def test_table_of_gaps_has_every_row_and_explains_its_verdicts(page: Page) -> No
         "2 ▼ lagging Leads & friends Offer sent",
         "Shown, not ranked",
         "▼ lagging Leads & friends Offer sent Median time in stage 7.1 days 5.4 to 8.1 days "
-        "2 days (industry) 3.5 60 306 days",
+        "2 days (industry) 3.5 60 306 customer-days",
         f"? unclear Leads & friends {HOSTILE}",
         f"▲ ahead Leads & friends {HOSTILE}",
         "≠ other definition Leads & friends Visited",
