@@ -18,9 +18,10 @@ from orchestration.landing.contract import CONTRACT
 from orchestration.landing.load import land
 from orchestration.locking import LockTimeoutError, WarehouseLock
 from orchestration.publish.publication import publish, read_manifest
-from orchestration.settings import PROJECT_DIR
+from orchestration.settings import PROJECT_DIR, Settings, Target
 from orchestration.warehouse.base import tables
 from orchestration.warehouse.postgres import PostgresWarehouse
+from tests.conftest import Workbench
 from tests.engines.parity import compare
 
 NewDatabase = Callable[[str], None]
@@ -115,6 +116,22 @@ def test_the_loan_applications_have_the_same_rows_on_both_engines(
     _assert_parity("loan_application", tmp_path)
 
 
+def test_every_unit_test_of_a_model_passes_on_the_server(
+    tmp_path: Path, new_database: NewDatabase
+) -> None:
+    """Among them ties that a collation would order otherwise."""
+    new_database("units")
+    workbench = Workbench(Settings(home=tmp_path / "home", target=Target.POSTGRES))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    workbench.use_map(DEMO_MAP)
+    workbench.land(empty)
+    PostgresWarehouse().receive(workbench.settings.warehouse)
+    workbench.build()
+    workbench.dbt("test", "--select", "test_type:unit")
+    workbench.remove()
+
+
 def _assert_parity(name: str, folder: Path) -> None:
     files = [
         folder / home / "published" / "current" / "journey_gaps.duckdb"
@@ -201,6 +218,7 @@ def build(rows: int, column: str = "n") -> None:
     execute(
         f"create table marts.facts as select value as {column}, 'é,\"' || value as label,"
         " value / 3::double precision as third, null::varchar as nothing, ''::varchar as empty,"
+        r" '\N'::varchar as like_null,"
         " 1.10::decimal(18,2) as amount, timestamp '2026-01-01 00:00:00.000001' as at"
         f" from generate_series(1, {rows}) as value"
     )
@@ -256,8 +274,10 @@ def test_published_values_are_those_of_the_server(
         rows = connection.execute("from facts").fetchall()
         kinds = [kind for _, kind, *_ in connection.execute("describe facts").fetchall()]
     assert rows == query("select * from marts.facts order by n")
-    assert rows[0][3:5] == (None, "")
-    assert " ".join(kinds) == "INTEGER VARCHAR DOUBLE VARCHAR VARCHAR DECIMAL(18,2) TIMESTAMP"
+    assert rows[0][3:6] == (None, "", r"\N")
+    assert " ".join(kinds) == (
+        "INTEGER VARCHAR DOUBLE VARCHAR VARCHAR VARCHAR DECIMAL(18,2) TIMESTAMP"
+    )
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -265,6 +265,15 @@ def test_what_a_run_publishes(two_at_once: tuple[Home, list[Finished]]) -> None:
     assert verdict == "lagging"
     assert all("lagging" in run.output and "published " in run.output for run in runs)
     assert all(str(home.home / "published") in run.output for run in runs)
+    report = home.home / "published" / "current" / "report.html"
+    assert all(f"report: {report.as_uri()}" in run.output for run in runs)
+    quality = manifest["data_quality"]
+    [log] = quality["tables"]
+    assert (log["table"], log["rows_in"], log["rows_kept"]) == ("event_log", 600, 600)
+    assert (log["newest"], log["quarantine_reasons"]) == ("2026-04-18T08:00:00", {})
+    assert quality["checks"]["passed"] > 100
+    assert quality["checks"]["warned"] == 0
+    assert "600" in report.read_text(encoding="utf-8")
 
 
 def test_dbt_tests_and_expectations_are_checks_of_the_run(
