@@ -13,8 +13,17 @@ from orchestration.landing.load import LandingResult, land
 from orchestration.settings import PROJECT_DIR, Settings
 from tests.dbt_process import run_dbt
 
+# Files whose tests share the two built warehouses: one worker builds each of them once.
+OF_ONE_WORKER = ("test_loan_application.py", "test_models.py", "test_statistics.py")
 SHARED_DATA = PROJECT_DIR.parent / "shared" / "data"
 LOAN_MAP = PROJECT_DIR / "examples" / "loan_application"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With --dist loadgroup a file's tests stay together, as with loadfile."""
+    for item in items:
+        group = "warehouses" if item.path.name in OF_ONE_WORKER else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,7 @@ class Workbench:
 
     def use_map(self, folder: Path) -> None:
         write_seeds(load_journey_map(folder), self.settings.seed_dir)
+        self._is_seeded.unlink(missing_ok=True)
 
     def land(self, folder: Path, map_dir: Path | None = None) -> LandingResult:
         """Land a folder in which every file can be read."""
@@ -47,8 +57,16 @@ class Workbench:
         return output
 
     def build(self, *arguments: str) -> None:
-        """Seeds and models, without tests."""
-        self.dbt("build", "--exclude-resource-type", "test", "unit_test", *arguments)
+        """The models, and before them the seeds where the map is another; no tests."""
+        if self._is_seeded.exists():
+            self.dbt("run", *arguments)
+        else:
+            self.dbt("build", "--exclude-resource-type", "test", "unit_test", *arguments)
+            self._is_seeded.touch()
+
+    @property
+    def _is_seeded(self) -> Path:
+        return self.home / "seeded"
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
         with duckdb.connect(str(self.settings.warehouse), read_only=True) as connection:
