@@ -26,7 +26,7 @@ dev: setup  ## Dagster's UI on 127.0.0.1:3000, on the demo.
 	$(BIN)/journey-gaps dev --demo
 
 test: lint  ## All tests on the embedded default.
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --ignore tests/engines \
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/engines \
 		--no-loadscope-reorder --durations 15
 
 test-engines: setup  ## The same rows on PostgreSQL as on DuckDB, and what only a server does.

@@ -13,17 +13,8 @@ from orchestration.landing.load import LandingResult, land
 from orchestration.settings import PROJECT_DIR, Settings
 from tests.dbt_process import run_dbt
 
-# Files whose tests share the two built warehouses: one worker builds each of them once.
-OF_ONE_WORKER = ("test_loan_application.py", "test_models.py", "test_statistics.py")
 SHARED_DATA = PROJECT_DIR.parent / "shared" / "data"
 LOAN_MAP = PROJECT_DIR / "examples" / "loan_application"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With --dist loadgroup a file's tests stay together, as with loadfile."""
-    for item in items:
-        group = "warehouses" if item.path.name in OF_ONE_WORKER else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @dataclass(frozen=True)
