@@ -37,6 +37,10 @@ CONTRACT_VERSION = 1
 
 CONFLICT_REASON = "one id with two contents"
 
+# Beside the tables of the contract: what landing keeps about itself, read by the facts. Rows
+# are only ever appended, each with its load_id.
+BOOKS = ("landing_sources", "loads", "withdrawn_rows")
+
 # Clocks of sources run ahead; more than this is a wrong time, not a fast clock.
 CLOCK_SKEW_MINUTES = 5
 

@@ -161,6 +161,7 @@ def read_publication(folder: Path) -> Published:
 
 def _rows(connection: duckdb.DuckDBPyConnection, kind: type[Row], query: str) -> list[Row]:
     """Records of `kind` (a dataclass) of `query`, which goes on after `select <its fields>`."""
+    # A type variable cannot be bound to "any dataclass", which every Row is.
     columns = ", ".join(field.name for field in fields(kind))  # type: ignore[arg-type]
     rows = connection.execute(f"select {columns} {query}").fetchall()
     return [kind(*row) for row in rows]

@@ -21,6 +21,7 @@ import psycopg2
 import psycopg2.extensions
 
 from orchestration.errors import JourneyGapsError
+from orchestration.landing.contract import BOOKS
 from orchestration.quoting import literal, quoted
 from orchestration.warehouse.base import Connection, Cursor, MartReader, WarehouseBusyError
 
@@ -31,8 +32,6 @@ PUBLICATIONS_KEPT = 2
 SWAP_ATTEMPTS = 60
 # A fixed number of ours: the advisory lock of a run.
 LOCK_KEY = 0x6A6F75726E6579
-# Tables of one row per load (or declaration of a source): only ever appended to.
-BOOKS = ("landing_sources", "loads", "withdrawn_rows")
 CSV = r"format csv, null '\N'"
 
 DUCKDB_TYPES = {

@@ -8,8 +8,9 @@ import dagster as dg
 import pytest
 from sqlglot.errors import SqlglotError
 
+from orchestration.defs.landing.assets import landed_columns
 from orchestration.defs.models.assets import published_marts
-from orchestration.defs.models.metadata import asset_key, landed_columns, table_metadata
+from orchestration.defs.models.metadata import asset_key, table_metadata
 from orchestration.lineage import column_lineage, table_columns
 from orchestration.settings import PROJECT_DIR
 from tests.conftest import Workbench

@@ -1,23 +1,16 @@
 """What the asset graph shows of a table that dbt built: rows, columns, where they come from."""
 
 from collections.abc import Iterator, Mapping, Set
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from orchestration.landing.contract import create_tables_sql
-from orchestration.lineage import column_lineage, table_columns
+from orchestration.defs.landing.assets import landed_columns
+from orchestration.lineage import column_lineage
 
 # Column -> the columns it comes from, each with its asset.
 Lineage = Mapping[str, Set[tuple[dg.AssetKey, str]]]
-
-
-@cache
-def landed_columns() -> dict[str, dict[str, str]]:
-    """`raw.<table>` -> column -> type, as landing creates them."""
-    return table_columns(create_tables_sql())
 
 
 def manifest_node(manifest: Mapping[str, Any], unique_id: str) -> Mapping[str, Any]:
