@@ -52,6 +52,20 @@
     explode(sequence({{ first_date }}, {{ last_date }}, interval 1 day))
 {%- endmacro %}
 
+{#- One row per whole number from one to another, both included, as a select item. -#}
+{% macro unnest_numbers(first_number, last_number) -%}
+    {{ return(adapter.dispatch("unnest_numbers")(first_number, last_number)) }}
+{%- endmacro %}
+{% macro default__unnest_numbers(first_number, last_number) -%}
+    generate_series({{ first_number }}, {{ last_number }})
+{%- endmacro %}
+{% macro duckdb__unnest_numbers(first_number, last_number) -%}
+    unnest(generate_series({{ first_number }}, {{ last_number }}))
+{%- endmacro %}
+{% macro spark__unnest_numbers(first_number, last_number) -%}
+    explode(sequence({{ first_number }}, {{ last_number }}))
+{%- endmacro %}
+
 {#- The text of one field of a JSON object; its name may be an expression. PostgreSQL's json
     gives the text as it was landed (its jsonb would rewrite it) and knows no NUL. -#}
 {% macro json_field(json, field) -%}
@@ -109,3 +123,12 @@
 {% macro postgres__analyze() -%}
     {%- if config.get("materialized") != "view" -%} analyze {{ this }} {%- endif -%}
 {%- endmacro %}
+
+{#- A whole number for a text, to group by: 64 bits, of which two texts in a million share
+    one with a chance of 3 in 100 million. Never stored: it may change with the engine. -#}
+{% macro hash_number(text) -%}
+    {{ return(adapter.dispatch("hash_number")(text)) }}
+{%- endmacro %}
+{% macro default__hash_number(text) -%} hashtextextended({{ text }}, 0) {%- endmacro %}
+{% macro duckdb__hash_number(text) -%} hash({{ text }}) {%- endmacro %}
+{% macro spark__hash_number(text) -%} xxhash64({{ text }}) {%- endmacro %}

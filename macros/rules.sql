@@ -44,6 +44,21 @@
 {#- The entity of an anonymous device that was not identified within the attempt gap. -#}
 {% macro anonymous_entity(anonymous_id) -%} 'anonymous:' || {{ anonymous_id }} {%- endmacro %}
 
+{#- Whether a case's entity was found: the journeys of customers and accounts have devices
+    too, and those of accounts customers of no known account. -#}
+{% macro is_identified(entity, entity_id) -%}
+    (
+        {{ entity }} not in ('customer', 'account')
+        or (
+            {{ entity_id }} not like {{ anonymous_entity("'%'") }}
+            and ({{ entity }} = 'customer' or {{ entity_id }} not like 'customer:%')
+        )
+    )
+{%- endmacro %}
+
+{#- The entity, in a journey of accounts, of a customer without one. -#}
+{% macro unlinked_entity(customer_id) -%} 'customer:' || {{ customer_id }} {%- endmacro %}
+
 {#- One row of a map table as text, for a journey's hash: null and '' stay apart. -#}
 {% macro map_line(table, columns) -%}
     '{{ table }}'

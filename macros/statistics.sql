@@ -78,3 +78,69 @@
     ) -%}
     ln({{ kept }} / (1 - {{ kept }}))
 {%- endmacro %}
+
+{#- The levels of the quantiles that are measured, by the name's ending. -#}
+{% macro quantile_levels() -%}
+    {{ return({"p50": "0.5e0", "p75": "0.75e0", "p90": "0.9e0"}) }}
+{%- endmacro %}
+
+{#- Whether a curve has fallen to the height that a quantile is read off at (domain.md §6).
+    Rounding must not push it past a tie. -#}
+{% macro has_fallen_to(curve, level) -%}
+    {{ curve }} <= 1 - {{ level }}::{{ type_double() }} + 1e-9
+{%- endmacro %}
+
+{#- Whether one of the curves falls here to the height of a quantile: pairs of a curve and the
+    least that it was before. -#}
+{% macro falls_to_quantile(curves) -%}
+    coalesce(
+        {%- for level in quantile_levels().values() %}
+        {%- set is_last_level = loop.last %}
+        {%- for curve, least in curves %}
+        (
+            {{ has_fallen_to(curve, level) }}
+            and not coalesce({{ has_fallen_to(least, level) }}, false)
+        )
+        {{- ',' if loop.last and is_last_level else ' or' }}
+        {%- endfor %}
+        {%- endfor %}
+        false
+    )
+{%- endmacro %}
+
+{#- When a curve, its band (Brookmeyer–Crowley) and the curve of completers first have fallen to
+    the height of each quantile, as select items. -#}
+{% macro quantile_crossings() -%}
+    {%- set curves = {
+        "value": "survival",
+        "ci_low": "survival_low",
+        "ci_high": "survival_high",
+        "naive": "naive_survival",
+    } -%}
+    {%- for name, level in quantile_levels().items() %}
+    {%- set is_last_level = loop.last %}
+    {%- for figure, curve in curves.items() %}
+    min(
+        case when {{ has_fallen_to(curve, level) }} then duration_us end
+    ) as {{ name }}_{{ figure }}_us{{ "" if loop.last and is_last_level else "," }}
+    {%- endfor %}
+    {%- endfor %}
+{%- endmacro %}
+
+{#- Durations 3 % apart share a number; the least, up to a second or so, share one. Only
+    a way to find where to look: no figure depends on it. -#}
+{% macro duration_bucket(microseconds) -%}
+    greatest(
+        floor(32 * ln(({{ microseconds }})::{{ type_double() }} + 1)), 440
+    )::integer
+{%- endmacro %}
+
+{#- Standard error of log(-log S) from Greenwood's sum; S must lie between 0 and 1. -#}
+{% macro log_log_se(log_survival, greenwood_sum) -%}
+    sqrt({{ greenwood_sum }}) / abs({{ log_survival }})
+{%- endmacro %}
+
+{#- One end of the log-log band: `-` is the lower, with the error added. -#}
+{% macro log_log_bound(log_survival, se, sign) -%}
+    exp({{ log_survival }} * exp({{ sign }}{{ z_95() }} * {{ se }}))
+{%- endmacro %}

@@ -171,6 +171,85 @@ def _check_rules(sheets: Sheets) -> Iterator[Problem]:
             group.append((line, rule))
 
 
+def _check_funnels(sheets: Sheets) -> Iterator[Problem]:
+    """A funnel leads from a first to a last step, and its exclusions lie between steps."""
+    links = sheets.known(EntityLink, "journey_id", "source")
+    steps: dict[str, list[tuple[int, FunnelStep]]] = defaultdict(list)
+    for line, step in sheets.of(FunnelStep):
+        steps[step.funnel_id].append((line, step))
+    for line, funnel in sheets.of(Funnel):
+        own = sorted(steps[funnel.funnel_id], key=lambda item: item[1].step_order)
+        for step_line, step in own:
+            if links is not None and (funnel.journey_id, step.source) not in links:
+                message = f"journey '{funnel.journey_id}' has no entity link for {step.source}"
+                remedy = "add one to entity_links.csv"
+                yield problem(FunnelStep, step_line, "source", message, remedy)
+        passed = [item for item in own if not item[1].is_exclusion]
+        if not sheets["funnel_steps"].is_whole or not own:
+            continue
+        if len(passed) < 2:
+            message = f"funnel '{funnel.funnel_id}' has fewer than two steps"
+            yield problem(Funnel, line, "funnel_id", message, "add steps to funnel_steps.csv")
+            continue
+        yield from _check_steps(funnel, passed)
+        mandatory = [step.step_order for _, step in passed if not step.is_optional]
+        for step_line, step in own:
+            for column, bound in (("from_step", mandatory[:-1]), ("to_step", mandatory[1:])):
+                value = getattr(step, column)
+                if value is None:
+                    continue
+                if funnel.order_mode == "any":
+                    message = "in any order nothing lies between two steps"
+                    yield problem(FunnelStep, step_line, column, message, "empty this cell")
+                elif value not in bound:
+                    message = f"no exclusion of '{funnel.funnel_id}' can be bounded by step {value}"
+                    remedy = f"mandatory steps that can: {', '.join(map(str, bound))}"
+                    yield problem(FunnelStep, step_line, column, message, remedy)
+
+
+def _check_steps(funnel: Funnel, passed: list[tuple[int, FunnelStep]]) -> Iterator[Problem]:
+    """What the steps of a funnel may be, by their place and by the funnel's order."""
+    days, seconds = funnel.conversion_window_days, funnel.conversion_window_seconds
+    whole = days * 86400 if days is not None else seconds or 0
+    for place, (line, step) in enumerate(passed):
+        is_first, is_last = place == 0, place == len(passed) - 1
+        if step.is_optional and (is_first or is_last):
+            message = f"the {'first' if is_first else 'last'} step of a funnel cannot be optional"
+            yield problem(FunnelStep, line, "is_optional", message, "write false")
+        gap = step.min_gap_seconds
+        for column, value in (
+            ("step_window_days", step.step_window_days and step.window),
+            ("step_window_seconds", step.step_window_seconds),
+            ("min_gap_seconds", gap),
+        ):
+            if value is None:
+                continue
+            if is_first:
+                message = "no step is before the first one"
+                yield problem(FunnelStep, line, column, message, "empty this cell")
+            elif funnel.order_mode == "any":
+                message = "in any order no step is before another"
+                yield problem(FunnelStep, line, column, message, "empty this cell")
+            elif value > whole:
+                message = f"{value} seconds are longer than the funnel's window of {whole}"
+                yield problem(FunnelStep, line, column, message, "write less, or empty this cell")
+        if gap is not None and step.window is not None and gap > step.window:
+            message = f"a gap of {gap} seconds never fits in a window of {step.window}"
+            yield problem(FunnelStep, line, "min_gap_seconds", message, "write less")
+    if funnel.order_mode != "any":
+        return
+    rules: dict[tuple[object, ...], int] = {}
+    for line, step in passed:
+        if step.is_optional:
+            message = "in any order an optional step decides nothing"
+            yield problem(FunnelStep, line, "is_optional", message, "delete the step")
+        condition = (step.property_name, step.property_operator, step.property_value)
+        before = rules.setdefault((step.source, step.event_name, *condition), line)
+        if before != line:
+            message = f"the same event as line {before}, which in any order is one step"
+            yield problem(FunnelStep, line, "event_name", message, "delete one of them")
+
+
 _BENCHMARK_PLACE = (
     *("metric_id", "journey_id", "stage_id", "segment_dimension", "segment_value", "kind"),
 )
@@ -220,7 +299,31 @@ def _check_value(line: int, benchmark: Benchmark, metric: Metric) -> Iterator[Pr
         yield problem(Benchmark, line, "value", message, remedy)
 
 
+def _check_calendars(sheets: Sheets) -> Iterator[Problem]:
+    """A calendar has one time zone, and no two of its hours overlap."""
+    zones: dict[str, tuple[int, str]] = {}
+    days: dict[tuple[str, int], list[tuple[int, Calendar]]] = defaultdict(list)
+    for line, hours in sheets.of(Calendar):
+        before, zone = zones.setdefault(hours.calendar_id, (line, hours.time_zone))
+        if zone != hours.time_zone:
+            message = f"calendar '{hours.calendar_id}' is in {zone} in line {before}"
+            yield problem(Calendar, line, "time_zone", message, "write one, or name two calendars")
+        day = days[hours.calendar_id, hours.weekday]
+        for before, other in day:
+            # Two of one opening have one key, and are reported for it.
+            if (
+                hours.opens_at != other.opens_at
+                and hours.opens_at < other.closes_at
+                and other.opens_at < hours.closes_at
+            ):
+                span = f"{other.opens_at} to {other.closes_at}"
+                message = f"overlaps line {before}, {span} on the same weekday"
+                yield problem(Calendar, line, "opens_at", message, "join the two or part them")
+                break
+        day.append((line, hours))
+
+
 CHECKS: tuple[Callable[[Sheets], Iterator[Problem]], ...] = (
     *(_check_keys, _check_references, _check_journeys, _check_coverage),
-    *(_check_links, _check_rules, _check_benchmarks),
+    *(_check_links, _check_rules, _check_funnels, _check_benchmarks, _check_calendars),
 )

@@ -173,6 +173,10 @@ def _property_name(value: str, info: ValidationInfo) -> str:
     return _checked(value, '"' not in value, "a quote in a name", "write the name alone")
 
 
+def _held_property(value: str) -> str:
+    return _checked(value, '"' not in value, "a quote in a name", "write the name alone")
+
+
 def _property_operator(value: str | None, info: ValidationInfo) -> str | None:
     has_property = info.data.get("property_name", ...)
     goes_together = has_property is ... or (has_property is None) == (value is None)
@@ -222,6 +226,14 @@ Days = Annotated[
         )
     ),
 ]
+Seconds = Annotated[
+    Positive,
+    AfterValidator(
+        lambda value: _checked(
+            value, value <= 10**9, f"{value} seconds are too many", "write them as days"
+        )
+    ),
+]
 Number = Annotated[float, BeforeValidator(_number)]
 Money = Annotated[
     Decimal,
@@ -258,6 +270,7 @@ FeedbackType = Annotated[str, _one_of(_FEEDBACK_TYPES, "feedback type")]
 
 EventName = Annotated[str, AfterValidator(_event_name)]
 PropertyName = Annotated[str, AfterValidator(_property_name)]
+HeldProperty = Annotated[str, AfterValidator(_held_property)]
 Operator = Annotated[str, _one_of(_OPERATORS, "operator")]
 PropertyOperator = Annotated[Operator | None, AfterValidator(_property_operator)]
 PropertyValue = Annotated[str | None, AfterValidator(_property_value)]
@@ -402,7 +415,7 @@ class EntityLink(Row):
 
 
 class Funnel(Row):
-    """A declared funnel."""
+    """A declared funnel: the longest time from its first step to its last, in days or seconds."""
 
     table = "funnels"
     keys = (("funnel_id",),)
@@ -411,11 +424,21 @@ class Funnel(Row):
     journey_id: Identifier
     name: Text
     order_mode: OrderMode = "ordered"
-    conversion_window_days: Days
+    conversion_window_days: Days | None = None
+    conversion_window_seconds: Seconds | None = None
+    held_property: HeldProperty | None = None
+
+    @field_validator("conversion_window_seconds")
+    @classmethod
+    def _window(cls, value: int | None, info: ValidationInfo) -> int | None:
+        days = info.data.get("conversion_window_days", ...)
+        message = "a funnel has one window, in days or in seconds"
+        is_one = days is ... or (days is None) != (value is None)
+        return _checked(value, is_one, message, "fill conversion_window_days or this cell")
 
 
 class FunnelStep(Row):
-    """A step of a declared funnel."""
+    """A step of a declared funnel, or an event that excludes between two of its steps."""
 
     table = "funnel_steps"
     keys = (("funnel_id", "step_order"),)
@@ -431,6 +454,54 @@ class FunnelStep(Row):
     is_optional: Flag = False
     is_exclusion: Flag = False
     step_window_days: Days | None = None
+    step_window_seconds: Seconds | None = None
+    min_gap_seconds: Seconds | None = None
+    from_step: Integer | None = None
+    to_step: Integer | None = None
+
+    @property
+    def window(self) -> int | None:
+        """The longest time since the step before, in seconds."""
+        days = self.step_window_days
+        return self.step_window_seconds if days is None else days * 86400
+
+    @field_validator("is_exclusion")
+    @classmethod
+    def _no_step(cls, value: bool, info: ValidationInfo) -> bool:
+        holds = not (value and info.data.get("is_optional"))
+        message = "an exclusion is no step, so it cannot be optional"
+        return _checked(value, holds, message, "write false in is_optional")
+
+    @field_validator("step_window_days", "step_window_seconds", "min_gap_seconds")
+    @classmethod
+    def _of_a_step(cls, value: int | None, info: ValidationInfo) -> int | None:
+        holds = value is None or not info.data.get("is_exclusion")
+        message = "an exclusion has no time since a step"
+        return _checked(value, holds, message, "empty this cell, or bound it by from_step, to_step")
+
+    @field_validator("step_window_seconds")
+    @classmethod
+    def _one_window(cls, value: int | None, info: ValidationInfo) -> int | None:
+        holds = value is None or info.data.get("step_window_days") is None
+        message = "a step has one window, in days or in seconds"
+        return _checked(value, holds, message, "empty one of the two cells")
+
+    @field_validator("min_gap_seconds")
+    @classmethod
+    def _gap(cls, value: int | None, info: ValidationInfo) -> int | None:
+        holds = value is None or not info.data.get("is_optional")
+        message = "an optional step has no gap before it"
+        return _checked(value, holds, message, "empty this cell, or make the step mandatory")
+
+    @field_validator("from_step", "to_step")
+    @classmethod
+    def _range(cls, value: int | None, info: ValidationInfo) -> int | None:
+        holds = value is None or info.data.get("is_exclusion", True)
+        message = "only an exclusion lies between two steps"
+        _checked(value, holds, message, "empty this cell, or write true in is_exclusion")
+        first = info.data.get("from_step") if info.field_name == "to_step" else None
+        in_order = value is None or first is None or first < value
+        return _checked(value, in_order, f"{value} is not after from_step {first}", "swap them")
 
 
 class Touchpoint(Row):

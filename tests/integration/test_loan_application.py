@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import pandas as pd
+import pm4py
+import pytest
 
 from tests import reference
 from tests.conftest import LOAN_MAP, Workbench
@@ -160,6 +163,59 @@ def _transitions(visits: set[tuple[object, ...]]) -> Counter[tuple[object, ...]]
 
 def test_facts_equal_the_reference_on_the_whole_log(loan: Workbench) -> None:
     assert _facts(loan) == _expected(_log_events(loan))
+
+
+def _collapsed_log(workbench: Workbench) -> pd.DataFrame:
+    """The log as pm4py takes it: stage events to the first end, no stage twice in a row."""
+    rows = [row for row in _log_events(workbench) if row[2] == "COMPLETE" and row[1] in ACTIVITIES]
+    log = pd.DataFrame(
+        {
+            "case:concept:name": [row[0] for row in rows],
+            "concept:name": [ACTIVITIES[str(row[1])] for row in rows],
+            "time:timestamp": pd.to_datetime([row[4] for row in rows], utc=True),
+            "order": [list(STAGES).index(ACTIVITIES[str(row[1])]) for row in rows],
+            "seq": [row[5] for row in rows],
+        }
+    ).sort_values(["case:concept:name", "time:timestamp", "order", "seq"], ignore_index=True)
+    cases = log["case:concept:name"]
+    is_end = log["concept:name"].map(STAGES).ne("progress")
+    log = log[is_end.groupby(cases).cumsum() - is_end == 0]
+    before = log.groupby("case:concept:name")["concept:name"].shift()
+    return log[log["concept:name"] != before]
+
+
+def test_steps_and_their_times_are_those_of_pm4py(loan: Workbench) -> None:
+    log = _collapsed_log(loan)
+    counts, _, _ = pm4py.discover_dfg(log)
+    times, _, _ = pm4py.discover_performance_dfg(log, perf_aggregation_key="all")
+    rows = loan.query(
+        """
+        select from_stage_id, to_stage_id, count(*), sum(duration_us)::bigint,
+            min(duration_us), max(duration_us), median(duration_us)
+        from marts.fct_stage_transitions group by all
+        """
+    )
+    assert {row[:2]: row[2] for row in rows} == dict(counts)
+    assert sum(counts.values()) == 34005
+    for left, entered, count, total, *others in rows:
+        # pm4py gives seconds, as doubles.
+        expected = times[left, entered]
+        assert total / count / 1e6 == pytest.approx(expected["mean"], rel=1e-9)
+        assert total / 1e6 == pytest.approx(expected["sum"], rel=1e-9)
+        for name, value in zip(("min", "max", "median"), others, strict=True):
+            assert value / 1e6 == pytest.approx(expected[name], abs=1e-6), (left, entered, name)
+
+
+def test_whole_cases_take_as_long_as_pm4py_says(loan: Workbench) -> None:
+    rows = loan.query(
+        """
+        select date_diff('microsecond', min(entered_at), max(entered_at))
+        from marts.fct_stage_visits group by case_id
+        """
+    )
+    durations = pm4py.get_all_case_durations(_collapsed_log(loan))
+    assert len(durations) == 13087
+    assert sorted(row[0] / 1e6 for row in rows) == pytest.approx(sorted(durations), abs=1e-6)
 
 
 def test_facts_equal_the_reference_on_random_subsets_of_cases(

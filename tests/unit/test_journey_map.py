@@ -65,14 +65,21 @@ deal,crm_opportunities,opportunity_id
 deal,crm_stage_changes,opportunity_id
 """,
     "funnels": """\
-funnel_id,journey_id,name,order_mode,conversion_window_days
-checkout,buy,Checkout,strict,1
+funnel_id,journey_id,name,order_mode,conversion_window_days,conversion_window_seconds,\
+held_property
+checkout,buy,Checkout,strict,1,,
+basket,buy,Basket,any,,3600,basket
 """,
     "funnel_steps": """\
 funnel_id,step_order,step_name,source,event_name,property_name,property_operator,\
-property_value,is_optional,is_exclusion,step_window_days
-checkout,1,Cart,events,cart,,,,false,false,
-checkout,2,Pay,events,pay,channel,equals,web,false,false,1
+property_value,is_optional,is_exclusion,step_window_days,step_window_seconds,min_gap_seconds,\
+from_step,to_step
+checkout,1,Cart,events,cart,,,,false,false,,,,,
+checkout,2,Coupon,events,coupon,,,,true,false,,60,,,
+checkout,3,Pay,events,pay,channel,equals,web,false,false,1,,30,,
+checkout,4,Emptied,events,emptied,,,,false,true,,,,1,3
+basket,1,Fill,events,cart,,,,false,false,,,,,
+basket,2,Address,events,address,,,,false,false,,,,,
 """,
     "touchpoints": """\
 touchpoint_id,name,channel,owner_team,owner_column,response_event,is_promoted,\
@@ -193,6 +200,88 @@ def test_every_table_is_read_with_its_types(tmp_path: Path) -> None:
         ("exclusions", "bots,,", "bots,bye,", 2, "journey_id", "unknown journey 'bye'"),
         ("funnels", "checkout,buy", "checkout,bye", 2, "journey_id", "did you mean 'buy'?"),
         ("funnel_steps", "checkout,2", "chekout,2", 3, "funnel_id", "did you mean 'checkout'?"),
+        # funnels that cannot be walked
+        ("funnels", "strict,1,,", "strict,,,", 2, "conversion_window_seconds", "one window"),
+        ("funnels", "strict,1,,", "strict,1,5,", 2, "conversion_window_seconds", "one window"),
+        ("funnels", ",3600,", ",0,", 3, "conversion_window_seconds", "too small"),
+        ("funnels", ",3600,", ",1000000001,", 3, "conversion_window_seconds", "as days"),
+        ("funnels", "3600,basket", '3600,"a""b"', 3, "held_property", "a quote"),
+        ("funnel_steps", "Coupon,events", "Coupon,event_log", 3, "source", "no entity link"),
+        (
+            "funnel_steps",
+            "cart,,,,false,false,,,,,\ncheckout,2",
+            "cart,,,,true,false,,,,,\ncheckout,2",
+            2,
+            "is_optional",
+            "first step",
+        ),
+        ("funnel_steps", "web,false,false,1,,30", "web,true,false,1,,", 4, "is_optional", "last"),
+        ("funnel_steps", "true,false,,60,", "true,false,,60,30", 3, "min_gap_seconds", "optional"),
+        ("funnel_steps", "true,false,,60,", "true,false,1,60,", 3, "step_window_seconds", "or in"),
+        ("funnel_steps", "false,true,,,,1,3", "true,true,,,,1,3", 5, "is_exclusion", "optional"),
+        ("funnel_steps", "false,true,,,,1,3", "false,true,1,,,1,3", 5, "step_window_days", "from"),
+        ("funnel_steps", "false,true,,,,1,3", "false,true,,,,3,1", 5, "to_step", "swap them"),
+        (
+            "funnel_steps",
+            "false,true,,,,1,3",
+            "false,true,,,,2,3",
+            5,
+            "from_step",
+            "steps that can: ",
+        ),
+        (
+            "funnel_steps",
+            "false,true,,,,1,3",
+            "false,true,,,,1,9",
+            5,
+            "to_step",
+            "steps that can: ",
+        ),
+        ("funnel_steps", "false,true,,,,1,3", "false,true,,,,3,", 5, "from_step", "that can: 1"),
+        (
+            *("funnel_steps", "address,,,,false,false,,,,,"),
+            "address,,,,false,false,,,,,\nbasket,3,Gone,events,gone,,,,false,true,,,,1,",
+            *(8, "from_step", "in any order"),
+        ),
+        (
+            *("funnels", "basket,buy", "one,buy,One,any,1,,\nbasket,buy", 3, "funnel_id"),
+            "no row of funnel_steps",
+        ),
+        ("funnel_steps", "false,true,,,,1,3", "false,true,,,,,1", 5, "to_step", "that can: 3"),
+        (
+            "funnel_steps",
+            "false,false,1,,30,,",
+            "false,false,1,,30,1,",
+            4,
+            "from_step",
+            "exclusion",
+        ),
+        ("funnel_steps", "false,false,1,,30", "false,false,2,,30", 4, "step_window_days", "86400"),
+        ("funnel_steps", "false,false,1,,30", "false,false,,20,30", 4, "min_gap_seconds", "never"),
+        (
+            "funnel_steps",
+            "Address,events,address,,,,false,false,,",
+            "Address,events,address,,,,false,false,,60",
+            7,
+            "step_window_seconds",
+            "in any order",
+        ),
+        (
+            "funnel_steps",
+            "Address,events,address",
+            "Address,events,cart",
+            7,
+            "event_name",
+            "line 6",
+        ),
+        (
+            "funnel_steps",
+            "basket,2,",
+            "basket,3,A,events,a,,,,true,false,,,,,\nbasket,4,",
+            7,
+            "is_optional",
+            "decides nothing",
+        ),
         ("touchpoint_rules", "chat,events", "chad,events", 2, "touchpoint_id", "'chat'"),
         ("segment_dimensions", "buy,plan", "bay,plan", 3, "journey_id", "did you mean 'buy'?"),
         ("segment_dimensions", "true,plan", "true,plun", 2, "paired_with", "did you mean 'plan'"),
@@ -206,6 +295,9 @@ def test_every_table_is_read_with_its_types(tmp_path: Path) -> None:
         ("actions", ",conversion_rate,", ",convert,", 2, "metric_id", "unknown metric"),
         ("actions", "buy,tried", "buy,opened", 2, "stage_id", "unknown stage 'opened'"),
         ("holidays", "office", "offic", 2, "calendar_id", "did you mean 'office'?"),
+        # calendars whose hours cannot be counted
+        ("calendars", "1,13:00:00", "1,11:59", 3, "opens_at", "overlaps line 2, 09:00 to 12:00"),
+        ("calendars", "office,Europe/Berlin,1,13", "office,UTC,2,13", 3, "time_zone", "in line 2"),
         # journeys that cannot be measured
         ("journeys", ",45,", ",29,", 2, "attempt_gap_days", "write 30 or more"),
         ("stages", "true,10", "true,46", None, "attempt_gap_days", "write 46 or more"),
@@ -215,7 +307,14 @@ def test_every_table_is_read_with_its_types(tmp_path: Path) -> None:
         ("stages", "buy,tried,2", "buy,tried,5", 3, "stage_order", "never converts"),
         ("stages", "buy,gone", "buy,late,5,purchase,exit,,,\nbuy,gone", 5, "stage_id", "no row of"),
         ("stage_rules", "buy,visited,events", "buy,visited,event_log", 2, "source", "entity_links"),
-        ("funnels", "checkout,buy", "empty,buy,Empty,any,1\ncheckout,buy", 2, "funnel_id", "steps"),
+        (
+            "funnels",
+            "checkout,buy",
+            "empty,buy,Empty,any,1,,\ncheckout,buy",
+            2,
+            "funnel_id",
+            "steps",
+        ),
         ("entity_links", "deal,crm_stage_changes,opp", "deal,crm_stage_changes,a", 5, "", "by 'a"),
         (
             *("entity_links", "buy,events,customer_id", "buy,events,account_id"),
@@ -267,7 +366,7 @@ def test_every_table_is_read_with_its_types(tmp_path: Path) -> None:
         ("journeys", "99.50,EUR", "99.50,Euro", 2, "currency", "such as EUR"),
         ("journeys", ",crm_opportunities,amount", ",crm_opportunities,", 2, "", "fill both"),
         ("journeys", "amount", "amuont", 2, "success_value_column", "write amount"),
-        ("funnel_steps", "web,false,false,1", "web,false,false,-1", 3, "step_window_days", "small"),
+        ("funnel_steps", "web,false,false,1", "web,false,false,-1", 4, "step_window_days", "small"),
         ("touchpoints", "true,15", "true,0", 2, "response_target_minutes", "write 1 or more"),
         ("segment_dimensions", "buy,plan", "buy,all", 3, "dimension", "'all' means the total"),
         ("segment_dimensions", "latest_at_entry", "", 3, "is_immutable", "today's value"),

@@ -22,14 +22,23 @@ RELATIONS = {
     STAGES: ["stage_id", "stage_order", "name"],
 }
 
-# Columns of marts that are a word or a count of rows, in every row, whatever is upstream.
+# Columns of marts that are a word or a count of rows, in every row, whatever is upstream; and
+# what is read from the run before, of which the first compilation knows nothing.
 SELF_MADE = {
-    "period_grain": {"gap_ranking", "fct_measures"},
-    "metric_id": {"fct_measures", "gap_trends"},
-    "touchpoint_id": {"fct_measures", "gap_ranking", "gap_trends"},
-    "segment_dimension": {"fct_measures", "gap_trends"},
-    "segment_value": {"fct_measures", "gap_trends"},
-    "n": {"fct_measures", "gap_ranking", "gap_trends"},
+    "period_grain": {"gap_ranking", "fct_measures", "fct_restatements"},
+    "metric_id": {"fct_measures", "gap_trends", "fct_restatements"},
+    "touchpoint_id": {"fct_measures", "gap_ranking", "gap_trends", "fct_restatements"},
+    "segment_dimension": {"fct_measures", "gap_trends", "fct_restatements"},
+    "segment_value": {"fct_measures", "gap_trends", "fct_restatements"},
+    "n": {"fct_measures", "gap_ranking", "gap_trends", "fct_restatements"},
+    "run_number": {"fct_restatements"},
+    "cases": {"fct_journey_coverage"},
+    "visits": {"fct_journey_coverage"},
+    "excluded_entities": {"fct_journey_coverage"},
+    "journey_entities": {"fct_journey_coverage"},
+} | {
+    f"previous_{column}": {"fct_restatements"}
+    for column in ("n", "numerator", "value", "ci_low", "ci_high", "as_of", "through_load_id")
 }
 
 

@@ -1,6 +1,10 @@
 {#- Written after the incremental facts: a run that breaks off before this point is done
-    again from the same loads.
-    depends_on: {{ ref('int_stage_visits') }} {{ ref('int_visit_touchpoints') }} -#}
+    again from the same loads. -#}
+-- depends_on: {{ ref('int_stage_visits') }}
+-- depends_on: {{ ref('int_visit_touchpoints') }}
+-- depends_on: {{ ref('int_stage_entries') }}
+-- depends_on: {{ ref('int_funnel_chains') }}
+-- depends_on: {{ ref('int_funnel_rounds') }}
 with
 
 builds as (

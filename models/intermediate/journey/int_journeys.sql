@@ -28,6 +28,22 @@ touchpoint_rules as (
     select * from {{ ref('touchpoint_rules') }}
 ),
 
+funnels as (
+    select * from {{ ref('funnels') }}
+),
+
+funnel_steps as (
+    select * from {{ ref('funnel_steps') }}
+),
+
+calendars as (
+    select * from {{ ref('calendars') }}
+),
+
+holidays as (
+    select * from {{ ref('holidays') }}
+),
+
 extents as (
     select * from {{ ref('int_source_extents') }}
 ),
@@ -60,7 +76,7 @@ map_lines as (
     select
         journey_id,
         {{ map_line('journeys', [
-            'entity', 'attempt_gap_days', 'order_mode',
+            'entity', 'attempt_gap_days', 'order_mode', 'calendar_id',
         ]) }} as map_line
     from journeys
     union all
@@ -113,6 +129,42 @@ map_lines as (
     union all
     select
         journey_id,
+        {{ map_line('funnels', [
+            'funnel_id', 'order_mode', 'conversion_window_days',
+            'conversion_window_seconds', 'held_property',
+        ]) }} as map_line
+    from funnels
+    union all
+    select
+        funnels.journey_id,
+        {{ map_line('funnel_steps', [
+            'funnel_steps.funnel_id', 'step_order', 'source', 'event_name',
+            'property_name', 'property_operator', 'property_value', 'is_optional',
+            'is_exclusion', 'step_window_days', 'step_window_seconds',
+            'min_gap_seconds', 'from_step', 'to_step',
+        ]) }} as map_line
+    from funnels
+    inner join funnel_steps
+        on funnels.funnel_id = funnel_steps.funnel_id
+    union all
+    select
+        journeys.journey_id,
+        {{ map_line('calendars', [
+            'calendars.time_zone', 'weekday', 'opens_at', 'closes_at',
+        ]) }} as map_line
+    from journeys
+    inner join calendars
+        on journeys.calendar_id = calendars.calendar_id
+    union all
+    select
+        journeys.journey_id,
+        {{ map_line('holidays', ['holiday_date']) }} as map_line
+    from journeys
+    inner join holidays
+        on journeys.calendar_id = holidays.calendar_id
+    union all
+    select
+        journey_id,
         {{ map_line('extents', [
             'source', 'is_date_only', 'relevant_start',
         ]) }} as map_line
@@ -143,9 +195,13 @@ final as (
         journeys.entity,
         journeys.order_mode,
         journeys.time_zone,
+        journeys.calendar_id,
         journeys.conversion_window_days,
         entry_stages.entry_stage_order,
         journey_hashes.journey_hash,
+        row_number() over (
+            order by {{ binary_order('journeys.journey_id') }}
+        )::integer as journey_number,
         (journeys.entity not in ('customer', 'account')) as has_own_id,
         journeys.attempt_gap_days::bigint * 86400000000 as attempt_gap_us
     from journeys

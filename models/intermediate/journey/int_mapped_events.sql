@@ -1,140 +1,172 @@
+{#- Incremental by row: what an event means depends on it and on the map alone. Whose it
+    is (int_journey_events) depends on others. -#}
+{{ config(materialized='incremental', incremental_strategy='row_rebuild') }}
+
 with
 
-source_events as (
-    select * from {{ ref('int_source_events') }}
+-- Read once per branch: a relation named twice would be stored whole in between.
+events as (
+    select *
+    from {{ ref('int_source_events') }}
+    where {{ is_new_row('load_id', 'source') }}
 ),
 
-journeys as (
-    select * from {{ ref('journeys') }}
+rival_events as (
+    select *
+    from {{ ref('int_source_events') }}
+    where {{ is_new_row('load_id', 'source') }}
 ),
 
-stages as (
-    select * from {{ ref('stages') }}
+all_events as (
+    select *
+    from {{ ref('int_source_events') }}
+    where {{ is_new_row('load_id', 'source') }}
 ),
 
-stage_rules as (
-    select * from {{ ref('stage_rules') }}
+journey_rules as (
+    select * from {{ ref('int_journey_rules') }}
 ),
 
-entity_links as (
-    select * from {{ ref('entity_links') }}
+lone_rules as (
+    select *
+    from journey_rules
+    where not is_contested
 ),
 
-touchpoints as (
-    select * from {{ ref('touchpoints') }}
+rival_rules as (
+    select *
+    from journey_rules
+    where
+        is_contested
+        and event_name is not null
 ),
 
-touchpoint_rules as (
-    select * from {{ ref('touchpoint_rules') }}
+loose_rules as (
+    select *
+    from journey_rules
+    where event_name is null
 ),
 
-exclusions as (
-    select * from {{ ref('exclusions') }}
-),
-
-stage_matches as (
+lone_matches as (
     select
-        stage_rules.journey_id,
-        stage_rules.stage_id,
-        source_events.source,
-        source_events.source_row_id,
-        source_events.occurred_at,
-        source_events.event_seq,
-        source_events.anonymous_id,
-        source_events.customer_id,
-        source_events.account_id,
-        source_events.opportunity_id,
-        source_events.support_contact_id,
-        source_events.source_case_id,
-        row_number() over (
-            partition by
-                stage_rules.journey_id,
-                source_events.source,
-                source_events.source_row_id
-            order by
-                stage_rules.priority nulls last,
-                stages.stage_order
-        ) as match_rank
-    from source_events
-    inner join stage_rules
-        on
-            source_events.source = stage_rules.source
-            and source_events.event_name = stage_rules.event_name
-            and {{ meets_property('source_events', 'stage_rules') }}
-    inner join stages
-        on
-            stage_rules.journey_id = stages.journey_id
-            and stage_rules.stage_id = stages.stage_id
-),
-
-touchpoint_matches as (
-    select
-        touchpoint_rules.touchpoint_id,
+        lone_rules.journey_id,
+        lone_rules.meaning,
+        lone_rules.stage_id,
+        lone_rules.touchpoint_id,
+        lone_rules.funnel_id,
+        lone_rules.step_order,
+        lone_rules.rule_rank,
+        events.source,
+        events.source_row_id,
+        events.occurred_at,
+        events.event_seq,
+        events.customer_id,
+        events.account_id,
+        events.opportunity_id,
+        events.support_contact_id,
+        events.source_case_id,
+        events.load_id,
+        case when events.customer_id is null then events.anonymous_id end
+            as anonymous_id,
         coalesce(
-            {{ event_property('source_events', 'touchpoints.owner_column') }},
-            touchpoints.owner_team
+            {{ event_property('events', 'lone_rules.owner_column') }},
+            lone_rules.owner_team
         ) as owner_team,
-        source_events.source,
-        source_events.source_row_id,
-        source_events.occurred_at,
-        source_events.event_seq,
-        source_events.anonymous_id,
-        source_events.customer_id,
-        source_events.account_id,
-        source_events.opportunity_id,
-        source_events.support_contact_id,
-        source_events.source_case_id,
-        row_number() over (
-            partition by
-                source_events.source,
-                source_events.source_row_id
-            order by
-                touchpoint_rules.priority nulls last,
-                {{ binary_order('touchpoint_rules.touchpoint_id') }}
-        ) as match_rank
-    from source_events
-    inner join touchpoint_rules
+        {{ event_property('events', 'lone_rules.held_property') }} as held_value
+    from events
+    inner join lone_rules
         on
-            source_events.source = touchpoint_rules.source
-            and source_events.event_name = touchpoint_rules.event_name
-            and {{ meets_property('source_events', 'touchpoint_rules') }}
-    inner join touchpoints
-        on touchpoint_rules.touchpoint_id = touchpoints.touchpoint_id
+            events.source = lone_rules.source
+            and events.event_name = lone_rules.event_name
+            and {{ meets_property('events', 'lone_rules') }}
 ),
 
--- An exclusion without an event name looks at every event of its source, one without a
--- journey counts for all.
-exclusion_matches as (
-    select distinct
-        journeys.journey_id,
-        source_events.source,
-        source_events.source_row_id,
-        source_events.occurred_at,
-        source_events.event_seq,
-        source_events.anonymous_id,
-        source_events.customer_id,
-        source_events.account_id,
-        source_events.opportunity_id,
-        source_events.support_contact_id,
-        source_events.source_case_id
-    from source_events
-    inner join exclusions
+rival_matches as (
+    select
+        rival_rules.journey_id,
+        rival_rules.meaning,
+        rival_rules.stage_id,
+        rival_rules.touchpoint_id,
+        rival_rules.funnel_id,
+        rival_rules.step_order,
+        rival_rules.rule_rank,
+        rival_events.source,
+        rival_events.source_row_id,
+        rival_events.occurred_at,
+        rival_events.event_seq,
+        rival_events.customer_id,
+        rival_events.account_id,
+        rival_events.opportunity_id,
+        rival_events.support_contact_id,
+        rival_events.source_case_id,
+        rival_events.load_id,
+        case when rival_events.customer_id is null then rival_events.anonymous_id end
+            as anonymous_id,
+        coalesce(
+            {{ event_property('rival_events', 'rival_rules.owner_column') }},
+            rival_rules.owner_team
+        ) as owner_team,
+        {{ event_property('rival_events', 'rival_rules.held_property') }} as held_value
+    from rival_events
+    inner join rival_rules
         on
-            source_events.source = exclusions.source
-            and source_events.event_name
-            = coalesce(exclusions.event_name, source_events.event_name)
-            and {{ meets_property('source_events', 'exclusions') }}
-    inner join journeys
-        on coalesce(exclusions.journey_id, journeys.journey_id) = journeys.journey_id
+            rival_events.source = rival_rules.source
+            and rival_events.event_name = rival_rules.event_name
+            and {{ meets_property('rival_events', 'rival_rules') }}
+    union all
+    select
+        loose_rules.journey_id,
+        loose_rules.meaning,
+        loose_rules.stage_id,
+        loose_rules.touchpoint_id,
+        loose_rules.funnel_id,
+        loose_rules.step_order,
+        loose_rules.rule_rank,
+        all_events.source,
+        all_events.source_row_id,
+        all_events.occurred_at,
+        all_events.event_seq,
+        all_events.customer_id,
+        all_events.account_id,
+        all_events.opportunity_id,
+        all_events.support_contact_id,
+        all_events.source_case_id,
+        all_events.load_id,
+        case when all_events.customer_id is null then all_events.anonymous_id end
+            as anonymous_id,
+        coalesce(
+            {{ event_property('all_events', 'loose_rules.owner_column') }},
+            loose_rules.owner_team
+        ) as owner_team,
+        {{ event_property('all_events', 'loose_rules.held_property') }}
+            as held_value
+    from all_events
+    inner join loose_rules
+        on
+            all_events.source = loose_rules.source
+            and {{ meets_property('all_events', 'loose_rules') }}
+),
+
+ranked_matches as (
+    select
+        *,
+        row_number() over (
+            partition by journey_id, meaning, source, source_row_id
+            order by rule_rank
+        ) as match_rank
+    from rival_matches
 ),
 
 mapped as (
     select
         journey_id,
-        'stage' as meaning,
+        meaning,
         stage_id,
-        null::varchar as touchpoint_id,
-        null::varchar as owner_team,
+        touchpoint_id,
+        owner_team,
+        funnel_id,
+        step_order,
+        held_value,
         source,
         source_row_id,
         occurred_at,
@@ -144,37 +176,19 @@ mapped as (
         account_id,
         opportunity_id,
         support_contact_id,
-        source_case_id
-    from stage_matches
-    where match_rank = 1
-    union all
-    select
-        entity_links.journey_id,
-        'touchpoint' as meaning,
-        null::varchar as stage_id,
-        touchpoint_matches.touchpoint_id,
-        touchpoint_matches.owner_team,
-        touchpoint_matches.source,
-        touchpoint_matches.source_row_id,
-        touchpoint_matches.occurred_at,
-        touchpoint_matches.event_seq,
-        touchpoint_matches.anonymous_id,
-        touchpoint_matches.customer_id,
-        touchpoint_matches.account_id,
-        touchpoint_matches.opportunity_id,
-        touchpoint_matches.support_contact_id,
-        touchpoint_matches.source_case_id
-    from touchpoint_matches
-    inner join entity_links
-        on touchpoint_matches.source = entity_links.source
-    where touchpoint_matches.match_rank = 1
+        source_case_id,
+        load_id
+    from lone_matches
     union all
     select
         journey_id,
-        'exclusion' as meaning,
-        null::varchar as stage_id,
-        null::varchar as touchpoint_id,
-        null::varchar as owner_team,
+        meaning,
+        stage_id,
+        touchpoint_id,
+        owner_team,
+        funnel_id,
+        step_order,
+        held_value,
         source,
         source_row_id,
         occurred_at,
@@ -184,8 +198,16 @@ mapped as (
         account_id,
         opportunity_id,
         support_contact_id,
-        source_case_id
-    from exclusion_matches
+        source_case_id,
+        load_id
+    from ranked_matches
+    where match_rank = 1
+),
+
+wanted as (
+    select *
+    from mapped
+    where {{ is_new_row('mapped.load_id', 'mapped.source', 'mapped.journey_id') }}
 )
 
-select * from mapped
+select * from wanted

@@ -1,3 +1,5 @@
+{{ config(materialized='view') }}
+
 with
 
 events as (
@@ -20,14 +22,6 @@ opportunities as (
     select * from {{ ref('int_current_opportunities') }}
 ),
 
-contacts as (
-    select * from {{ ref('int_current_contacts') }}
-),
-
-support_contacts as (
-    select * from {{ ref('int_current_support_contacts') }}
-),
-
 product_events as (
     select
         'events' as source,
@@ -44,40 +38,36 @@ product_events as (
         channel,
         null::varchar as lifecycle,
         null::varchar as resource,
-        properties
+        properties,
+        load_id
     from events
 ),
 
 crm_events as (
     select
         'crm_stage_changes' as source,
-        stage_changes.change_id as source_row_id,
-        stage_changes.stage_name as event_name,
-        stage_changes.changed_at as occurred_at,
+        change_id as source_row_id,
+        stage_name as event_name,
+        changed_at as occurred_at,
         null::bigint as event_seq,
         null::varchar as anonymous_id,
-        contacts.customer_id,
-        opportunities.account_id,
-        stage_changes.opportunity_id,
+        null::varchar as customer_id,
+        null::varchar as account_id,
+        opportunity_id,
         null::varchar as support_contact_id,
         null::varchar as source_case_id,
         null::varchar as channel,
         null::varchar as lifecycle,
-        stage_changes.changed_by as resource,
-        null::varchar as properties
+        changed_by as resource,
+        null::varchar as properties,
+        load_id
     from stage_changes
-    left join opportunities
-        on stage_changes.opportunity_id = opportunities.opportunity_id
-    left join contacts
-        on opportunities.contact_id = contacts.contact_id
 ),
 
 -- A CRM without a stage history still says when an opportunity opened and closed.
 opportunity_moments as (
     select
         opportunity_id,
-        account_id,
-        contact_id,
         owner,
         'created' as event_name,
         created_at as occurred_at
@@ -85,8 +75,6 @@ opportunity_moments as (
     union all
     select
         opportunity_id,
-        account_id,
-        contact_id,
         owner,
         case when is_won then 'won' else 'lost' end as event_name,
         closed_at as occurred_at
@@ -97,46 +85,44 @@ opportunity_moments as (
 opportunity_events as (
     select
         'crm_opportunities' as source,
-        moments.opportunity_id || ':' || moments.event_name as source_row_id,
-        moments.event_name,
-        moments.occurred_at,
+        opportunity_id || ':' || event_name as source_row_id,
+        event_name,
+        occurred_at,
         null::bigint as event_seq,
         null::varchar as anonymous_id,
-        contacts.customer_id,
-        moments.account_id,
-        moments.opportunity_id,
+        null::varchar as customer_id,
+        null::varchar as account_id,
+        opportunity_id,
         null::varchar as support_contact_id,
         null::varchar as source_case_id,
         null::varchar as channel,
         null::varchar as lifecycle,
-        moments.owner as resource,
-        null::varchar as properties
-    from opportunity_moments as moments
-    left join contacts
-        on moments.contact_id = contacts.contact_id
-    where moments.occurred_at is not null
+        owner as resource,
+        null::varchar as properties,
+        null::bigint as load_id
+    from opportunity_moments
+    where occurred_at is not null
 ),
 
 desk_events as (
     select
         'support_events' as source,
-        support_events.support_event_id as source_row_id,
-        support_events.kind as event_name,
-        support_events.occurred_at,
+        support_event_id as source_row_id,
+        kind as event_name,
+        occurred_at,
         null::bigint as event_seq,
         null::varchar as anonymous_id,
-        support_contacts.customer_id,
+        null::varchar as customer_id,
         null::varchar as account_id,
         null::varchar as opportunity_id,
-        support_events.support_contact_id,
+        support_contact_id,
         null::varchar as source_case_id,
         null::varchar as channel,
         null::varchar as lifecycle,
-        support_events.agent_team as resource,
-        null::varchar as properties
+        agent_team as resource,
+        null::varchar as properties,
+        load_id
     from support_events
-    left join support_contacts
-        on support_events.support_contact_id = support_contacts.support_contact_id
 ),
 
 log_events as (
@@ -155,7 +141,8 @@ log_events as (
         null::varchar as channel,
         lifecycle,
         resource,
-        attributes as properties
+        attributes as properties,
+        load_id
     from process_events
 ),
 

@@ -16,6 +16,10 @@ extents as (
     select * from {{ ref('int_source_extents') }}
 ),
 
+working_hours as (
+    select * from {{ ref('int_working_hours') }}
+),
+
 rule_extents as (
     select
         stages.journey_id,
@@ -95,6 +99,20 @@ observations as (
         on
             stages.journey_id = stage_extents.journey_id
             and stages.stage_id = stage_extents.stage_id
+),
+
+timed_observations as (
+    select
+        observations.*,
+        {{ working_us('observations.observed_through', 'working_hours') }}
+            as observed_working_us
+    from observations
+    inner join journeys
+        on observations.journey_id = journeys.journey_id
+    left join working_hours
+        on
+            journeys.calendar_id = working_hours.calendar_id
+            and {{ is_in_segment('observations.observed_through', 'working_hours') }}
 )
 
-select * from observations
+select * from timed_observations

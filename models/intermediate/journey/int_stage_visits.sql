@@ -1,9 +1,22 @@
+{#- A window costs as much as its rows are wide, so what is sorted is narrow: stages are
+    numbers and the journey's rules flags, until the visits are found. Numbers also compare
+    faster than texts: the hash decides where entities differ, the text where they agree. -#}
 {{ config(materialized='incremental', incremental_strategy='entity_rebuild') }}
+{#- Below every stage_order of a map. -#}
+{%- set no_stage = "-2147483648" %}
 
 with
 
-journey_events as (
-    select * from {{ ref('int_journey_events') }}
+stage_rows as (
+    select *
+    from {{ ref('int_journey_events') }}
+    where meaning = 'stage'
+),
+
+exclusion_rows as (
+    select *
+    from {{ ref('int_journey_events') }}
+    where meaning = 'exclusion'
 ),
 
 journeys as (
@@ -18,70 +31,155 @@ extents as (
     select * from {{ ref('int_source_extents') }}
 ),
 
-rebuilt_events as (
-    select *
-    from journey_events
-    where {{ is_rebuilt('journey_events') }}
+working_hours as (
+    select * from {{ ref('int_working_hours') }}
+),
+
+journey_hours as (
+    select
+        working_hours.*,
+        journeys.journey_number
+    from journeys
+    inner join working_hours
+        on journeys.calendar_id = working_hours.calendar_id
+),
+
+counted_stages as (
+    select
+        *,
+        case
+            when stage_kind = 'progress' and not coalesce(is_optional, false) then 1
+            else 0
+        end as is_mandatory
+    from stages
+),
+
+numbered_stages as (
+    select
+        journeys.journey_id,
+        journeys.journey_number,
+        journeys.attempt_gap_us,
+        counted_stages.stage_id,
+        counted_stages.stage_order,
+        counted_stages.stage_kind,
+        counted_stages.is_mandatory,
+        journeys.has_own_id,
+        journeys.entity = 'customer' as is_of_customers,
+        journeys.order_mode = 'any' as has_any_order,
+        counted_stages.stage_kind <> 'progress' as is_end,
+        counted_stages.stage_order = journeys.entry_stage_order as is_entry,
+        sum(counted_stages.is_mandatory) over (
+            partition by counted_stages.journey_id
+            order by counted_stages.stage_order
+            rows between unbounded preceding and current row
+        ) as mandatory_through
+    from counted_stages
+    inner join journeys
+        on counted_stages.journey_id = journeys.journey_id
+),
+
+-- Every stage with every one that may follow it, and with none (0).
+moves as (
+    select
+        left_stages.journey_number,
+        left_stages.journey_id,
+        left_stages.stage_order,
+        left_stages.stage_id,
+        left_stages.stage_kind,
+        next_stages.stage_id as next_stage_id,
+        next_stages.stage_order as next_stage_order,
+        case
+            when next_stages.stage_kind <> 'progress' then next_stages.stage_kind
+            when next_stages.stage_order < left_stages.stage_order then 'back'
+            when
+                next_stages.mandatory_through - next_stages.is_mandatory
+                > left_stages.mandatory_through
+                then 'skip'
+            else 'forward'
+        end as transition_kind
+    from numbered_stages as left_stages
+    inner join numbered_stages as next_stages
+        on left_stages.journey_number = next_stages.journey_number
+    union all
+    select
+        journey_number,
+        journey_id,
+        stage_order,
+        stage_id,
+        stage_kind,
+        null::varchar as next_stage_id,
+        null::integer as next_stage_order,
+        null::varchar as transition_kind
+    from numbered_stages
 ),
 
 excluded_entities as (
     select distinct
         journey_id,
         entity_id
-    from rebuilt_events
-    where meaning = 'exclusion'
+    from exclusion_rows
+    where {{ is_rebuilt('exclusion_rows') }}
 ),
 
-kept_events as (
-    select rebuilt_events.*
-    from rebuilt_events
-    left join excluded_entities
-        on
-            rebuilt_events.journey_id = excluded_entities.journey_id
-            and rebuilt_events.entity_id = excluded_entities.entity_id
-    where excluded_entities.entity_id is null
-),
-
+-- In a journey of customers the customer is the entity and need not be carried twice.
 stage_events as (
     select
-        kept_events.journey_id,
-        kept_events.entity_id,
-        kept_events.customer_id,
-        kept_events.account_id,
-        kept_events.source,
-        kept_events.source_row_id,
-        kept_events.occurred_at,
-        kept_events.event_seq,
-        kept_events.stage_id,
-        stages.stage_order,
-        stages.stage_kind,
-        journeys.has_own_id,
-        journeys.attempt_gap_us,
-        journeys.order_mode,
-        stages.stage_order = journeys.entry_stage_order as is_entry,
-        case when stages.stage_kind = 'progress' then 0 else 1 end as is_end
-    from kept_events
-    inner join stages
+        numbered_stages.journey_number,
+        stage_rows.entity_id,
+        stage_rows.occurred_at,
+        numbered_stages.stage_order,
+        stage_rows.event_seq,
+        stage_rows.source_row_id,
+        stage_rows.source,
+        stage_rows.account_id,
+        numbered_stages.attempt_gap_us,
+        numbered_stages.has_own_id,
+        numbered_stages.is_end,
+        numbered_stages.is_entry,
+        extents.is_date_only,
+        case
+            when not numbered_stages.is_of_customers then stage_rows.customer_id
+        end as other_customer_id,
+        {{ hash_number('stage_rows.entity_id') }} as entity_hash,
+        (not numbered_stages.is_entry and not numbered_stages.has_any_order)
+        or (
+            not numbered_stages.has_own_id
+            and {{ epoch_us('stage_rows.occurred_at') }}
+            - {{ epoch_us('extents.source_start') }} < numbered_stages.attempt_gap_us
+        ) as would_be_truncated
+    from stage_rows
+    inner join numbered_stages
         on
-            kept_events.journey_id = stages.journey_id
-            and kept_events.stage_id = stages.stage_id
-    inner join journeys
-        on kept_events.journey_id = journeys.journey_id
-    where kept_events.meaning = 'stage'
+            stage_rows.journey_id = numbered_stages.journey_id
+            and stage_rows.stage_id = numbered_stages.stage_id
+    inner join extents
+        on stage_rows.source = extents.source
+    left join excluded_entities
+        on
+            stage_rows.journey_id = excluded_entities.journey_id
+            and stage_rows.entity_id = excluded_entities.entity_id
+    where
+        excluded_entities.entity_id is null
+        and {{ is_rebuilt('stage_rows') }}
 ),
 
--- The declared total order of a history (domain.md §5).
+-- The declared total order of a history (domain.md §5). The entry stage is the first in
+-- order, so an end at the moment of an entry comes after it.
 ordered_events as (
     select
         *,
         row_number() over history as event_number,
         lag(occurred_at) over history as previous_occurred_at,
-        lag(is_end) over history as previous_is_end,
-        coalesce(sum(is_end) over earlier_history, 0) as ends_before
+        lag(stage_order) over history as previous_stage_order,
+        lag(is_end) over history as follows_end,
+        lead(is_end) over history is null as is_last,
+        max(case when is_end then occurred_at end) over earlier_history as last_end_at,
+        max(case when is_entry then occurred_at end) over earlier_history
+            as last_entry_at
     from stage_events
     window
         history as (
-            partition by journey_id, entity_id
+            partition by journey_number, entity_hash, entity_id
             order by
                 occurred_at,
                 stage_order,
@@ -90,7 +188,7 @@ ordered_events as (
                 {{ binary_order('source') }}
         ),
         earlier_history as (
-            partition by journey_id, entity_id
+            partition by journey_number, entity_hash, entity_id
             order by
                 occurred_at,
                 stage_order,
@@ -101,202 +199,189 @@ ordered_events as (
         )
 ),
 
--- An entity with an id of its own is reopened by any progress event after the end. For
--- the others an entry event opens an attempt after quiet, or where the history ended
--- since the entry event before it: had it ended earlier, that one would have opened it.
-attempt_starts as (
+ended_events as (
     select
         *,
-        case
-            when event_number = 1 then 1
-            when has_own_id
-                then case when is_end = 0 and previous_is_end = 1 then 1 else 0 end
-            when not is_entry then 0
-            when
-                {{ epoch_us('occurred_at') }}
-                - {{ epoch_us('previous_occurred_at') }} > attempt_gap_us
-                then 1
-            when
-                ends_before > coalesce(
-                    lag(ends_before) over (
-                        partition by journey_id, entity_id, is_entry
-                        order by event_number
-                    ), 0
-                )
-                then 1
-            else 0
-        end as starts_attempt
+        last_end_at is not null
+        and last_end_at >= coalesce(last_entry_at, last_end_at) as is_after_end,
+        {{ epoch_us('occurred_at') }} - {{ epoch_us('previous_occurred_at') }}
+        > attempt_gap_us as is_after_quiet
     from ordered_events
 ),
 
-attempts as (
+-- An entity with an id of its own is reopened by any progress event after the end, the
+-- others by an entry event; of these one after quiet opens an attempt too.
+judged_events as (
     select
         *,
-        sum(starts_attempt) over (
-            partition by journey_id, entity_id
-            order by event_number
-            rows between unbounded preceding and current row
-        )::integer as attempt_number
-    from attempt_starts
+        case
+            when event_number = 1 then true
+            when has_own_id then follows_end and not is_end
+            else is_entry and (is_after_end or is_after_quiet)
+        end as starts_attempt,
+        case
+            when event_number = 1 then false
+            when has_own_id then follows_end and is_end
+            else is_after_end and not is_entry
+        end as is_orphan
+    from ended_events
 ),
 
-attempt_events as (
-    select
-        *,
-        coalesce(
-            sum(is_end) over (
-                partition by journey_id, entity_id, attempt_number
-                order by event_number
-                rows between unbounded preceding and 1 preceding
-            ), 0
-        ) as ends_before_in_attempt,
-        lag(stage_id) over (
-            partition by journey_id, entity_id, attempt_number
-            order by event_number
-        ) as previous_stage_id
-    from attempts
-),
-
--- Events after the end are orphans; consecutive events of one stage are one visit.
+-- Consecutive events of one stage are one visit. Events after the end are orphans; the
+-- last one of a history is kept to count them by.
 entering_events as (
     select
-        *,
-        row_number() over (
-            partition by journey_id, entity_id, attempt_number
-            order by event_number
-        )::integer as visit_number
-    from attempt_events
-    where
-        ends_before_in_attempt = 0
-        and stage_id is distinct from previous_stage_id
-),
-
-case_starts as (
-    select
-        entering_events.journey_id,
-        entering_events.entity_id,
-        entering_events.attempt_number,
-        (
-            not entering_events.is_entry
-            and entering_events.order_mode <> 'any'
-        )
-        or (
-            not entering_events.has_own_id
-            and {{ epoch_us('entering_events.occurred_at') }}
-            - {{ epoch_us('extents.source_start') }}
-            < entering_events.attempt_gap_us
-        ) as is_left_truncated,
-        lead(entering_events.occurred_at) over (
-            partition by entering_events.journey_id, entering_events.entity_id
-            order by entering_events.attempt_number
-        ) as next_attempt_at
-    from entering_events
-    inner join extents
-        on entering_events.source = extents.source
-    where entering_events.visit_number = 1
-),
-
-counted_stages as (
-    select
-        journey_id,
-        stage_id,
+        journey_number,
+        entity_hash,
+        entity_id,
+        event_number,
+        occurred_at,
         stage_order,
-        case
-            when stage_kind = 'progress' and not coalesce(is_optional, false) then 1
-            else 0
-        end as is_mandatory
-    from stages
+        event_seq,
+        source_row_id,
+        source,
+        other_customer_id,
+        account_id,
+        is_date_only,
+        is_end,
+        is_orphan,
+        would_be_truncated,
+        case when starts_attempt then 1 else 0 end as starts_attempt
+    from judged_events
+    where
+        starts_attempt
+        or (not is_orphan and stage_order <> previous_stage_order)
+        or (is_orphan and is_last)
 ),
 
-mandatory_stages as (
-    select
-        journey_id,
-        stage_id,
-        is_mandatory,
-        sum(is_mandatory) over (
-            partition by journey_id
-            order by stage_order
-            rows between unbounded preceding and current row
-        ) as mandatory_through
-    from counted_stages
-),
-
-named_entries as (
+clocked_events as (
     select
         entering_events.*,
-        extents.is_date_only,
-        mandatory_stages.mandatory_through,
-        mandatory_stages.mandatory_through
-        - mandatory_stages.is_mandatory as mandatory_before,
-        entering_events.journey_id || ':' || entering_events.entity_id
-        || ':' || entering_events.attempt_number::varchar as case_id
+        {{ working_us('entering_events.occurred_at', 'journey_hours') }}
+            as entered_working_us
     from entering_events
-    inner join extents
-        on entering_events.source = extents.source
-    inner join mandatory_stages
+    left join journey_hours
         on
-            entering_events.journey_id = mandatory_stages.journey_id
-            and entering_events.stage_id = mandatory_stages.stage_id
+            entering_events.journey_number = journey_hours.journey_number
+            and {{ is_in_segment('entering_events.occurred_at', 'journey_hours') }}
 ),
 
-visit_steps as (
+-- Of an attempt's start, its place in the history and whether it is truncated travel in
+-- one number: only the latest start's is wanted.
+steps as (
     select
         *,
-        case_id || ':' || visit_number::varchar as visit_id,
-        lead(stage_id) over steps as next_stage_id,
-        lead(stage_kind) over steps as next_stage_kind,
-        lead(stage_order) over steps as next_stage_order,
-        lead(mandatory_before) over steps as next_mandatory_before,
-        lead(occurred_at) over steps as exited_at,
-        lead(is_date_only) over steps as is_exit_date_only
-    from named_entries
+        row_number() over history as entry_number,
+        lead(occurred_at) over history as next_occurred_at,
+        lead(stage_order) over history as next_stage_order,
+        lead(is_date_only) over history as is_next_date_only,
+        lead(entered_working_us) over history as next_working_us,
+        lead(event_number) over history as next_event_number,
+        lead(starts_attempt) over history as next_starts_attempt,
+        (sum(starts_attempt) over history_so_far)::integer as attempt_number,
+        max(
+            case
+                when starts_attempt = 1
+                    then
+                        event_number * 2
+                        + case when would_be_truncated then 1 else 0 end
+            end
+        ) over history_so_far as latest_start
+    from clocked_events
     window
-        steps as (
-            partition by journey_id, entity_id, attempt_number
-            order by visit_number
+        history as (
+            partition by journey_number, entity_hash, entity_id
+            order by event_number
+        ),
+        history_so_far as (
+            partition by journey_number, entity_hash, entity_id
+            order by event_number
+            rows between unbounded preceding and current row
         )
+),
+
+later_starts as (
+    select
+        journey_number,
+        entity_id,
+        attempt_number,
+        entry_number
+    from steps
+    where
+        starts_attempt = 1
+        and attempt_number > 1
+),
+
+numbered_visits as (
+    select
+        steps.*,
+        (
+            steps.entry_number - coalesce(later_starts.entry_number, 1) + 1
+        )::integer as visit_number,
+        not steps.is_end and coalesce(steps.next_starts_attempt = 0, false)
+            as is_left,
+        not steps.is_end and coalesce(steps.next_starts_attempt = 1, false)
+            as is_lapsed
+    from steps
+    left join later_starts
+        on
+            steps.journey_number = later_starts.journey_number
+            and steps.entity_id = later_starts.entity_id
+            and steps.attempt_number = later_starts.attempt_number
+    where not steps.is_orphan
 ),
 
 visits as (
     select
-        visit_steps.visit_id,
-        visit_steps.case_id,
-        visit_steps.journey_id,
-        visit_steps.entity_id,
-        visit_steps.customer_id,
-        visit_steps.account_id,
-        visit_steps.attempt_number,
-        visit_steps.visit_number,
-        visit_steps.stage_id,
-        visit_steps.stage_order,
-        visit_steps.stage_kind,
-        visit_steps.source,
-        visit_steps.source_row_id,
-        visit_steps.event_seq,
-        visit_steps.occurred_at as entered_at,
-        visit_steps.exited_at,
-        visit_steps.next_stage_id,
-        case_starts.is_left_truncated,
+        moves.journey_id,
+        numbered_visits.entity_id,
+        numbered_visits.attempt_number,
+        numbered_visits.visit_number,
+        numbered_visits.other_customer_id,
+        numbered_visits.account_id,
+        moves.stage_id,
+        moves.stage_order,
+        moves.stage_kind,
+        numbered_visits.source,
+        numbered_visits.source_row_id,
+        numbered_visits.event_seq,
+        numbered_visits.occurred_at as entered_at,
+        numbered_visits.entered_working_us,
+        moves.next_stage_id,
+        moves.transition_kind,
+        case when numbered_visits.is_left then numbered_visits.next_occurred_at end
+            as exited_at,
+        case when numbered_visits.is_lapsed then numbered_visits.next_occurred_at end
+            as lapsed_at,
         case
-            when visit_steps.next_stage_kind = 'success' then 'success'
-            when visit_steps.next_stage_kind = 'exit' then 'exit'
-            when visit_steps.next_stage_order < visit_steps.stage_order then 'back'
-            when visit_steps.next_mandatory_before > visit_steps.mandatory_through
-                then 'skip'
-            when visit_steps.next_stage_id is not null then 'forward'
-        end as transition_kind,
+            when numbered_visits.is_left or numbered_visits.is_lapsed
+                then numbered_visits.next_working_us
+        end as left_working_us,
+        numbered_visits.latest_start % 2 = 1 as is_left_truncated,
+        numbered_visits.is_date_only
+        or (numbered_visits.is_left and numbered_visits.is_next_date_only)
+            as is_date_only,
         case
-            when visit_steps.is_end = 0 and visit_steps.exited_at is null
-                then case_starts.next_attempt_at
-        end as lapsed_at,
-        visit_steps.is_date_only
-        or coalesce(visit_steps.is_exit_date_only, false) as is_date_only
-    from visit_steps
-    inner join case_starts
+            when numbered_visits.is_end and numbered_visits.next_event_number > 0
+                then
+                    numbered_visits.next_event_number
+                    - numbered_visits.event_number
+                    - numbered_visits.next_starts_attempt
+            else 0
+        end as orphan_events
+    from numbered_visits
+    inner join moves
         on
-            visit_steps.journey_id = case_starts.journey_id
-            and visit_steps.entity_id = case_starts.entity_id
-            and visit_steps.attempt_number = case_starts.attempt_number
+            numbered_visits.journey_number = moves.journey_number
+            and numbered_visits.stage_order = moves.stage_order
+            and coalesce(
+                case
+                    when numbered_visits.is_left
+                        then numbered_visits.next_stage_order
+                end,
+                {{ no_stage }}
+            )
+            = coalesce(moves.next_stage_order, {{ no_stage }})
 )
 
 select * from visits

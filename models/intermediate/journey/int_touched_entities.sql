@@ -1,5 +1,5 @@
-{#- A new row touches every entity whose history it can change: its own, those of every
-    customer ever seen on its device, and those that any version of a record linked. -#}
+{#- A new row touches every entity whose history it can change: its own, those whose
+    time on its device it cuts anew, and those that any version of a record linked. -#}
 with
 
 builds as (
@@ -12,6 +12,10 @@ entity_links as (
 
 events as (
     select * from {{ ref('stg_events') }}
+),
+
+identifications as (
+    select * from {{ ref('int_device_identifications') }}
 ),
 
 stage_changes as (
@@ -39,7 +43,7 @@ process_events as (
 ),
 
 withdrawn_rows as (
-    select * from {{ source('raw', 'withdrawn_rows') }}
+    select * from {{ ref('stg_withdrawn_rows') }}
 ),
 
 incremental_builds as (
@@ -60,10 +64,12 @@ new_events as (
         events.load_id,
         events.anonymous_id,
         events.customer_id,
-        events.account_id
+        events.account_id,
+        events.occurred_at
     from events
     inner join since
         on events.load_id > since.from_load_id
+    where events.load_id > {{ first_new_load() }}
 ),
 
 new_withdrawn_rows as (
@@ -125,6 +131,20 @@ opportunity_keys as (
     where opportunity_id is not null
 ),
 
+contact_keys as (
+    select
+        load_id,
+        contact_id
+    from new_contacts
+    union
+    select
+        opportunity_keys.load_id,
+        opportunities.contact_id
+    from opportunity_keys
+    inner join opportunities
+        on opportunity_keys.opportunity_id = opportunities.opportunity_id
+),
+
 support_contact_keys as (
     select
         support_contacts.load_id,
@@ -147,85 +167,142 @@ support_contact_keys as (
     where support_contact_id is not null
 ),
 
-touched_keys as (
+-- On a device, those whose time an event falls in, or whose time it ends or begins; of
+-- a row that is gone nobody knows when it was.
+customer_keys as (
     select
         load_id,
-        'customer_id' as entity_column,
-        customer_id as entity_id
+        customer_id
     from new_events
     union
     select
         load_id,
-        'customer_id' as entity_column,
-        customer_id as entity_id
+        customer_id
     from new_withdrawn_rows
     union
     select
-        load_id,
-        'customer_id' as entity_column,
-        {{ anonymous_entity('anonymous_id') }} as entity_id
-    from device_keys
+        new_events.load_id,
+        identifications.customer_id
+    from new_events
+    inner join identifications
+        on
+            new_events.anonymous_id = identifications.anonymous_id
+            and new_events.occurred_at <= identifications.identified_at
+            and new_events.occurred_at >= coalesce(
+                identifications.previous_identified_at, new_events.occurred_at
+            )
     union
     select
-        device_keys.load_id,
-        'customer_id' as entity_column,
-        events.customer_id as entity_id
-    from device_keys
+        new_withdrawn_rows.load_id,
+        events.customer_id
+    from new_withdrawn_rows
     inner join events
-        on device_keys.anonymous_id = events.anonymous_id
+        on new_withdrawn_rows.anonymous_id = events.anonymous_id
     union
     select
-        opportunity_keys.load_id,
-        'customer_id' as entity_column,
-        contacts.customer_id as entity_id
-    from opportunity_keys
-    inner join opportunities
-        on opportunity_keys.opportunity_id = opportunities.opportunity_id
+        contact_keys.load_id,
+        contacts.customer_id
+    from contact_keys
     inner join contacts
-        on opportunities.contact_id = contacts.contact_id
+        on contact_keys.contact_id = contacts.contact_id
     union
     select
         support_contact_keys.load_id,
-        'customer_id' as entity_column,
-        support_contacts.customer_id as entity_id
+        support_contacts.customer_id
     from support_contact_keys
     inner join support_contacts
         on
             support_contact_keys.support_contact_id
             = support_contacts.support_contact_id
-    union
+),
+
+account_keys as (
     select
         load_id,
-        'account_id' as entity_column,
-        account_id as entity_id
+        account_id
     from new_events
     union
     select
         load_id,
-        'account_id' as entity_column,
-        account_id as entity_id
+        account_id
     from new_withdrawn_rows
+    union
+    -- An event that names its account is still of whoever is identified on its device.
+    select
+        device_keys.load_id,
+        events.account_id
+    from device_keys
+    inner join events
+        on device_keys.anonymous_id = events.anonymous_id
+    where
+        events.customer_id is null
+        and events.account_id is not null
     union
     select
         opportunity_keys.load_id,
-        'account_id' as entity_column,
-        opportunities.account_id as entity_id
+        opportunities.account_id
     from opportunity_keys
     inner join opportunities
         on opportunity_keys.opportunity_id = opportunities.opportunity_id
     union
     select
+        contact_keys.load_id,
+        contacts.account_id
+    from contact_keys
+    inner join contacts
+        on contact_keys.contact_id = contacts.contact_id
+    union
+    select
+        customer_keys.load_id,
+        contacts.account_id
+    from customer_keys
+    inner join contacts
+        on customer_keys.customer_id = contacts.customer_id
+),
+
+touched_keys as (
+    select
+        load_id,
+        'customer_id' as entity_column,
+        customer_id as entity_id
+    from customer_keys
+    union all
+    select
+        load_id,
+        'customer_id' as entity_column,
+        {{ anonymous_entity('anonymous_id') }} as entity_id
+    from device_keys
+    union all
+    select
+        load_id,
+        'account_id' as entity_column,
+        account_id as entity_id
+    from account_keys
+    union all
+    select
+        load_id,
+        'account_id' as entity_column,
+        {{ unlinked_entity('customer_id') }} as entity_id
+    from customer_keys
+    union all
+    select
+        load_id,
+        'account_id' as entity_column,
+        {{ anonymous_entity('anonymous_id') }} as entity_id
+    from device_keys
+    union all
+    select
         load_id,
         'opportunity_id' as entity_column,
         opportunity_id as entity_id
     from opportunity_keys
-    union
+    union all
     select
         load_id,
         'support_contact_id' as entity_column,
         support_contact_id as entity_id
     from support_contact_keys
-    union
+    union all
     select
         process_events.load_id,
         'source_case_id' as entity_column,
@@ -233,7 +310,7 @@ touched_keys as (
     from process_events
     inner join since
         on process_events.load_id > since.from_load_id
-    union
+    union all
     select
         load_id,
         'source_case_id' as entity_column,

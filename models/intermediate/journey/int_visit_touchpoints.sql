@@ -6,21 +6,41 @@ visits as (
     select * from {{ ref('int_stage_visits') }}
 ),
 
-journey_events as (
-    select * from {{ ref('int_journey_events') }}
+touchpoint_rows as (
+    select *
+    from {{ ref('int_journey_events') }}
+    where meaning = 'touchpoint'
+),
+
+met_rows as (
+    select *
+    from {{ ref('int_journey_events') }}
+    where meaning = 'touchpoint'
+),
+
+met_entities as (
+    select distinct
+        journey_id,
+        entity_id
+    from met_rows
+    where {{ is_rebuilt('met_rows') }}
 ),
 
 entries as (
     select
-        journey_id,
-        entity_id,
-        visit_id,
-        source,
-        source_row_id,
-        event_seq,
-        entered_at as occurred_at
+        visits.journey_id,
+        visits.entity_id,
+        visits.attempt_number,
+        visits.visit_number,
+        visits.source,
+        visits.source_row_id,
+        visits.event_seq,
+        visits.entered_at as occurred_at
     from visits
-    where {{ is_rebuilt('visits') }}
+    inner join met_entities
+        on
+            visits.journey_id = met_entities.journey_id
+            and visits.entity_id = met_entities.entity_id
 ),
 
 touchpoint_events as (
@@ -33,17 +53,16 @@ touchpoint_events as (
         source_row_id,
         event_seq,
         occurred_at
-    from journey_events
-    where
-        meaning = 'touchpoint'
-        and {{ is_rebuilt('journey_events') }}
+    from touchpoint_rows
+    where {{ is_rebuilt('touchpoint_rows') }}
 ),
 
 moments as (
     select
         journey_id,
         entity_id,
-        visit_id,
+        attempt_number,
+        visit_number,
         null::varchar as touchpoint_id,
         null::varchar as owner_team,
         source,
@@ -56,7 +75,8 @@ moments as (
     select
         journey_id,
         entity_id,
-        null::varchar as visit_id,
+        null::integer as attempt_number,
+        null::integer as visit_number,
         touchpoint_id,
         owner_team,
         source,
@@ -101,9 +121,10 @@ latest_touchpoints as (
 
 visit_touchpoints as (
     select
-        entries.visit_id,
         entries.journey_id,
         entries.entity_id,
+        entries.attempt_number,
+        entries.visit_number,
         latest_touchpoints.touchpoint_id,
         latest_touchpoints.owner_team
     from numbered_moments as entries

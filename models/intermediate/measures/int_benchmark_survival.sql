@@ -1,12 +1,8 @@
 {#- S at the benchmark's duration: judges a time even where its quantile is null. -#}
 with
 
-benchmarks as (
-    select * from {{ ref('benchmarks') }}
-),
-
-metrics as (
-    select * from {{ ref('metrics') }}
+duration_benchmarks as (
+    select * from {{ ref('int_duration_benchmarks') }}
 ),
 
 periods as (
@@ -17,35 +13,21 @@ period_days as (
     select * from {{ ref('int_period_days') }}
 ),
 
-cohort_visits as (
-    select * from {{ ref('int_cohort_visits') }}
+times as (
+    select * from {{ ref('int_cohort_times') }}
 ),
 
 curves as (
     select * from {{ ref('int_survival_curves') }}
 ),
 
-duration_benchmarks as (
-    select
-        benchmarks.benchmark_id,
-        benchmarks.journey_id,
-        benchmarks.stage_id,
-        benchmarks.value * 86400000000 as benchmark_us,
-        1 - {{ quantile_level('benchmarks.metric_id') }} as desired_survival
-    from benchmarks
-    inner join metrics
-        on
-            benchmarks.metric_id = metrics.metric_id
-            and metrics.scale = 'duration'
-),
-
 cells as (
     select
         duration_benchmarks.benchmark_id,
-        duration_benchmarks.journey_id,
-        duration_benchmarks.stage_id,
+        duration_benchmarks.is_advancing,
         duration_benchmarks.benchmark_us,
         duration_benchmarks.desired_survival,
+        periods.period_number,
         periods.period_grain,
         periods.period_start
     from duration_benchmarks
@@ -56,49 +38,16 @@ cells as (
             and periods.period_grain = 'trailing_13_weeks'
 ),
 
-still_there as (
-    select
-        cells.benchmark_id,
-        cells.period_grain,
-        cells.period_start,
-        count(*)::{{ type_double() }} as visits,
-        sum(
-            case
-                when cohort_visits.time_in_stage_us >= cells.benchmark_us then 1
-                else 0
-            end
-        )::{{ type_double() }} as at_risk
-    from cells
-    inner join period_days
-        on
-            cells.journey_id = period_days.journey_id
-            and cells.stage_id = period_days.stage_id
-            and cells.period_grain = period_days.period_grain
-            and cells.period_start = period_days.period_start
-    inner join cohort_visits
-        on
-            cells.journey_id = cohort_visits.journey_id
-            and cells.stage_id = cohort_visits.stage_id
-            and period_days.entered_date = cohort_visits.entered_date
-    where cohort_visits.time_in_stage_us is not null
-    group by
-        cells.benchmark_id,
-        cells.period_grain,
-        cells.period_start
-),
-
 -- S = 0 has no log-log band: the step before it is the honest bound.
 earlier_steps as (
     select
         cells.benchmark_id,
-        cells.period_grain,
-        cells.period_start,
         curves.survival,
         curves.survival_low,
         curves.survival_high,
         curves.log_log_se,
         row_number() over (
-            partition by cells.benchmark_id, cells.period_grain, cells.period_start
+            partition by cells.benchmark_id
             order by
                 case when curves.survival > 0 then 0 else 1 end,
                 curves.duration_us desc
@@ -106,40 +55,77 @@ earlier_steps as (
     from cells
     inner join curves
         on
-            cells.journey_id = curves.journey_id
-            and cells.stage_id = curves.stage_id
-            and cells.period_grain = curves.period_grain
-            and cells.period_start = curves.period_start
+            cells.is_advancing = curves.is_advancing
+            and cells.period_number = curves.period_number
             and cells.benchmark_us >= curves.duration_us
+),
+
+nearest_steps as (
+    select
+        cells.benchmark_id,
+        cells.is_advancing,
+        cells.benchmark_us,
+        cells.desired_survival,
+        cells.period_number,
+        cells.period_grain,
+        cells.period_start,
+        earlier_steps.survival_low,
+        earlier_steps.survival_high,
+        earlier_steps.log_log_se,
+        coalesce(earlier_steps.survival, 1) as survival
+    from cells
+    left join earlier_steps
+        on
+            cells.benchmark_id = earlier_steps.benchmark_id
+            and earlier_steps.nearness = 1
+),
+
+-- Nobody had left, or all at once: a proportion of those at risk.
+bandless_days as (
+    select
+        nearest_steps.benchmark_id,
+        nearest_steps.is_advancing,
+        nearest_steps.benchmark_us,
+        period_days.stage_number,
+        period_days.entered_date
+    from nearest_steps
+    inner join period_days
+        on nearest_steps.period_number = period_days.period_number
+    where nearest_steps.survival in (0, 1)
+),
+
+still_there as (
+    select
+        bandless_days.benchmark_id,
+        count(*)::{{ type_double() }} as units,
+        sum(
+            case
+                when times.duration_us >= bandless_days.benchmark_us then 1 else 0
+            end
+        )::{{ type_double() }} as at_risk
+    from times
+    inner join bandless_days
+        on
+            times.is_advancing = bandless_days.is_advancing
+            and times.stage_number = bandless_days.stage_number
+            and times.entered_date = bandless_days.entered_date
+    group by bandless_days.benchmark_id
 ),
 
 steps as (
     select
-        cells.benchmark_id,
-        cells.period_grain,
-        cells.period_start,
-        cells.desired_survival,
-        earlier_steps.survival_low,
-        earlier_steps.survival_high,
-        earlier_steps.log_log_se,
-        coalesce(earlier_steps.survival, 1) as survival,
-        -- Nobody had left, or all at once: a proportion of those at risk.
+        nearest_steps.*,
         case
-            when earlier_steps.survival is null then nullif(still_there.at_risk, 0)
-            when earlier_steps.survival = 0 then still_there.visits
+            when nearest_steps.survival = 1 then nullif(still_there.at_risk, 0)
+            when nearest_steps.survival = 0 then still_there.units
         end as trials
-    from cells
-    inner join still_there
-        on
-            cells.benchmark_id = still_there.benchmark_id
-            and cells.period_grain = still_there.period_grain
-            and cells.period_start = still_there.period_start
-    left join earlier_steps
-        on
-            cells.benchmark_id = earlier_steps.benchmark_id
-            and cells.period_grain = earlier_steps.period_grain
-            and cells.period_start = earlier_steps.period_start
-            and earlier_steps.nearness = 1
+    from nearest_steps
+    left join still_there
+        on nearest_steps.benchmark_id = still_there.benchmark_id
+    -- Where nobody entered, nothing is judged.
+    where
+        still_there.benchmark_id is not null
+        or nearest_steps.survival not in (0, 1)
 ),
 
 judged as (

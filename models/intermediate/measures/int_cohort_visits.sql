@@ -1,57 +1,89 @@
+{{ config(materialized='view') }}
+
 with
 
 visits as (
-    select * from {{ ref('fct_stage_visits') }}
+    select * from {{ ref('int_stage_visits') }}
 ),
 
-observations as (
-    select * from {{ ref('int_stage_observations') }}
+cohort_stages as (
+    select * from {{ ref('int_cohort_stages') }}
 ),
 
-contacts as (
-    select * from {{ ref('int_current_contacts') }}
+local_days as (
+    select * from {{ ref('int_local_days') }}
 ),
 
 customer_accounts as (
+    select * from {{ ref('int_customer_accounts') }}
+),
+
+-- Nothing later than as_of is seen, in any column.
+seen_visits as (
     select
-        customer_id,
-        min({{ binary_order('account_id') }}) as account_id
-    from contacts
-    where customer_id is not null
-    group by customer_id
+        visits.journey_id,
+        visits.entity_id,
+        visits.attempt_number,
+        visits.visit_number,
+        visits.stage_id,
+        cohort_stages.stage_number,
+        visits.entered_at,
+        cohort_stages.time_zone,
+        visits.is_date_only,
+        coalesce(visits.exited_at <= cohort_stages.as_of, false) as has_exited,
+        coalesce(
+            visits.account_id,
+            customer_accounts.account_id,
+            visits.other_customer_id,
+            visits.entity_id
+        ) as cluster_id,
+        case
+            when visits.exited_at <= cohort_stages.as_of then visits.exited_at
+            when visits.lapsed_at <= cohort_stages.as_of then visits.lapsed_at
+            else cohort_stages.observed_through
+        end as followed_until
+    from visits
+    inner join cohort_stages
+        on
+            visits.journey_id = cohort_stages.journey_id
+            and visits.stage_id = cohort_stages.stage_id
+    left join customer_accounts
+        on
+            case
+                when cohort_stages.entity = 'customer' then visits.entity_id
+                else visits.other_customer_id
+            end = customer_accounts.customer_id
+    where
+        not visits.is_left_truncated
+        and visits.entered_at <= cohort_stages.as_of
 ),
 
 cohort_visits as (
     select
-        visits.visit_id,
-        visits.case_id,
-        visits.journey_id,
-        visits.stage_id,
-        visits.stage_order,
-        visits.visit_number,
-        visits.entered_at,
-        visits.exited_at is not null as has_exited,
-        visits.time_in_stage_us,
-        observations.order_mode,
-        observations.conversion_window_days * 86400000000 as conversion_window_us,
-        {{ to_local('visits.entered_at', 'observations.time_zone') }}::date
-            as entered_date,
-        coalesce(
-            visits.account_id,
-            customer_accounts.account_id,
-            visits.customer_id,
-            visits.entity_id
-        ) as cluster_id
-    from visits
-    inner join observations
+        seen_visits.journey_id,
+        seen_visits.entity_id,
+        seen_visits.attempt_number,
+        seen_visits.visit_number,
+        seen_visits.stage_id,
+        seen_visits.stage_number,
+        seen_visits.entered_at,
+        seen_visits.cluster_id,
+        seen_visits.has_exited,
+        case
+            when seen_visits.entered_at < local_days.turns_at
+                then local_days.first_local_date
+            else local_days.last_local_date
+        end as entered_date,
+        {{ known_us(
+            'seen_visits.entered_at',
+            'seen_visits.followed_until',
+            'seen_visits.is_date_only',
+        ) }} as time_in_stage_us
+    from seen_visits
+    left join local_days
         on
-            visits.journey_id = observations.journey_id
-            and visits.stage_id = observations.stage_id
-    left join customer_accounts
-        on visits.customer_id = customer_accounts.customer_id
-    where
-        observations.stage_kind = 'progress'
-        and not visits.is_left_truncated
+            seen_visits.time_zone = local_days.time_zone
+            and seen_visits.entered_at::date = local_days.utc_day
 )
 
 select * from cohort_visits

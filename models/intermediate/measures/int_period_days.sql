@@ -8,6 +8,8 @@ days as (
     select
         journey_id,
         stage_id,
+        stage_number,
+        period_number,
         period_grain,
         period_start,
         {{ unnest_days(

@@ -1,8 +1,8 @@
 {#- Cohort periods in the journey's time zone; maturity is a property of the period. -#}
 with
 
-observations as (
-    select * from {{ ref('int_stage_observations') }}
+cohort_stages as (
+    select * from {{ ref('int_cohort_stages') }}
 ),
 
 progress_stages as (
@@ -10,8 +10,7 @@ progress_stages as (
         *,
         {{ to_local('source_start', 'time_zone') }}::date as first_date,
         {{ to_local('as_of', 'time_zone') }}::date as last_date
-    from observations
-    where stage_kind = 'progress'
+    from cohort_stages
 ),
 
 stage_days as (
@@ -25,6 +24,7 @@ calendar_periods as (
     select distinct
         journey_id,
         stage_id,
+        stage_number,
         time_zone,
         source_start,
         as_of,
@@ -38,6 +38,7 @@ calendar_periods as (
     select distinct
         journey_id,
         stage_id,
+        stage_number,
         time_zone,
         source_start,
         as_of,
@@ -61,6 +62,7 @@ judged_periods as (
     select
         journey_id,
         stage_id,
+        stage_number,
         period_grain,
         period_start,
         period_end,
@@ -77,6 +79,7 @@ mature_weeks as (
     select
         journey_id,
         stage_id,
+        stage_number,
         min(period_start) as first_start,
         max(period_end) as last_end,
         max(case when is_partial then period_end end) as last_partial_end
@@ -86,13 +89,15 @@ mature_weeks as (
         and is_mature
     group by
         journey_id,
-        stage_id
+        stage_id,
+        stage_number
 ),
 
 periods as (
     select
         journey_id,
         stage_id,
+        stage_number,
         period_grain,
         period_start,
         period_end,
@@ -103,6 +108,7 @@ periods as (
     select
         journey_id,
         stage_id,
+        stage_number,
         'trailing_13_weeks' as period_grain,
         (last_end - interval '91' day)::date as period_start,
         last_end as period_end,
@@ -115,12 +121,22 @@ periods as (
     select
         journey_id,
         stage_id,
+        stage_number,
         'all' as period_grain,
         first_start as period_start,
         last_end as period_end,
         true as is_mature,
         last_partial_end is not null as is_partial
     from mature_weeks
+),
+
+numbered_periods as (
+    select
+        *,
+        row_number() over (
+            order by stage_number, period_grain, period_start
+        )::integer as period_number
+    from periods
 )
 
-select * from periods
+select * from numbered_periods

@@ -1,129 +1,231 @@
-{#- Kaplan–Meier of the time in a stage until leaving for any reason; open and lapsed
-    visits are censored. One row per time at which somebody left. -#}
+{#- Kaplan–Meier curves: each time at which somebody left in the buckets where something
+    is read off, the last such time of the others. S is exact at every one. -#}
 with
 
-cohort_visits as (
-    select * from {{ ref('int_cohort_visits') }}
+times as (
+    select * from {{ ref('int_cohort_times') }}
+),
+
+buckets as (
+    select * from {{ ref('int_survival_buckets') }}
+),
+
+periods as (
+    select * from {{ ref('int_periods') }}
 ),
 
 period_days as (
     select * from {{ ref('int_period_days') }}
 ),
 
-timed_visits as (
-    select
-        journey_id,
-        stage_id,
-        entered_date,
-        time_in_stage_us as duration_us,
-        case when has_exited then 1 else 0 end as exits
-    from cohort_visits
-    where time_in_stage_us is not null
+benchmarks as (
+    select * from {{ ref('int_duration_benchmarks') }}
 ),
 
-times as (
-    select
-        timed_visits.journey_id,
-        timed_visits.stage_id,
-        period_days.period_grain,
-        period_days.period_start,
-        timed_visits.duration_us,
-        count(*) as visits,
-        sum(timed_visits.exits) as exits
-    from timed_visits
-    inner join period_days
+-- A benchmark needs the last time before it, and where S is 0 by then the one before.
+benchmark_buckets as (
+    select distinct
+        buckets.is_advancing,
+        buckets.period_number,
+        buckets.bucket
+    from benchmarks
+    inner join periods
         on
-            timed_visits.journey_id = period_days.journey_id
-            and timed_visits.stage_id = period_days.stage_id
-            and timed_visits.entered_date = period_days.entered_date
-    group by
-        timed_visits.journey_id,
-        timed_visits.stage_id,
-        period_days.period_grain,
-        period_days.period_start,
-        timed_visits.duration_us
+            benchmarks.journey_id = periods.journey_id
+            and benchmarks.stage_id = periods.stage_id
+            and periods.period_grain = 'trailing_13_weeks'
+    inner join buckets
+        on
+            benchmarks.is_advancing = buckets.is_advancing
+            and periods.period_number = buckets.period_number
+    where
+        buckets.bucket = {{ duration_bucket('benchmarks.benchmark_us') }}
+        or (
+            buckets.survival = 0
+            and buckets.bucket < {{ duration_bucket('benchmarks.benchmark_us') }}
+        )
 ),
 
-risk_sets as (
+read_buckets as (
+    select
+        buckets.*,
+        buckets.has_quantile or benchmark_buckets.bucket is not null as is_read
+    from buckets
+    left join benchmark_buckets
+        on
+            buckets.is_advancing = benchmark_buckets.is_advancing
+            and buckets.period_number = benchmark_buckets.period_number
+            and buckets.bucket = benchmark_buckets.bucket
+),
+
+read_days as (
+    select
+        read_buckets.is_advancing,
+        read_buckets.period_number,
+        read_buckets.bucket,
+        read_buckets.last_event_us,
+        period_days.stage_number,
+        period_days.entered_date
+    from read_buckets
+    inner join period_days
+        on read_buckets.period_number = period_days.period_number
+    where read_buckets.is_read
+),
+
+read_times as (
+    select
+        read_days.is_advancing,
+        read_days.period_number,
+        read_days.bucket,
+        times.duration_us,
+        count(*) as units,
+        sum(times.is_event) as events
+    from times
+    inner join read_days
+        on
+            times.is_advancing = read_days.is_advancing
+            and times.stage_number = read_days.stage_number
+            and times.entered_date = read_days.entered_date
+            and times.bucket = read_days.bucket
+            and times.duration_us <= read_days.last_event_us
+    group by
+        read_days.is_advancing,
+        read_days.period_number,
+        read_days.bucket,
+        times.duration_us
+),
+
+followed_times as (
     select
         *,
-        sum(visits) over (
-            partition by journey_id, stage_id, period_grain, period_start
-            order by duration_us desc
+        sum(units) over (
+            partition by is_advancing, period_number, bucket
+            order by duration_us
             rows between unbounded preceding and current row
-        ) as at_risk
-    from times
+        ) as units_through
+    from read_times
 ),
 
-exit_times as (
+event_times as (
     select
-        journey_id,
-        stage_id,
-        period_grain,
-        period_start,
-        duration_us,
-        at_risk::{{ type_double() }} as at_risk,
-        exits::{{ type_double() }} as exits
-    from risk_sets
-    where exits > 0
+        followed_times.is_advancing,
+        followed_times.period_number,
+        followed_times.bucket,
+        followed_times.duration_us,
+        read_buckets.all_events,
+        read_buckets.events_before,
+        read_buckets.log_survival_before,
+        read_buckets.greenwood_before,
+        followed_times.events::{{ type_double() }} as events,
+        (
+            read_buckets.at_risk
+            - followed_times.units_through
+            + followed_times.units
+        )::{{ type_double() }} as at_risk,
+        (
+            read_buckets.at_risk - followed_times.units_through
+        )::bigint as at_risk_after
+    from followed_times
+    inner join read_buckets
+        on
+            followed_times.is_advancing = read_buckets.is_advancing
+            and followed_times.period_number = read_buckets.period_number
+            and followed_times.bucket = read_buckets.bucket
+    where followed_times.events > 0
 ),
 
--- The last visit leaving takes S to 0, where its logarithm and Greenwood's sum end.
+-- The last unit leaving takes S to 0, where its logarithm and Greenwood's sum end.
 accumulated as (
     select
         *,
-        sum(
-            case when exits < at_risk then ln(1 - exits / at_risk) end
-        ) over curve as log_survival,
-        sum(
-            case when exits < at_risk then exits / (at_risk * (at_risk - exits)) end
-        ) over curve as greenwood_sum
-    from exit_times
+        events_before + sum(events) over steps as events_through,
+        log_survival_before + sum(
+            case when events < at_risk then ln(1 - events / at_risk) else 0 end
+        ) over steps as log_survival,
+        greenwood_before + sum(
+            case
+                when events < at_risk then events / (at_risk * (at_risk - events))
+                else 0
+            end
+        ) over steps as greenwood_sum
+    from event_times
     window
-        curve as (
-            partition by journey_id, stage_id, period_grain, period_start
+        steps as (
+            partition by is_advancing, period_number, bucket
             order by duration_us
             rows between unbounded preceding and current row
         )
 ),
 
-survivals as (
+steps as (
     select
-        journey_id,
-        stage_id,
-        period_grain,
-        period_start,
-        duration_us,
-        at_risk,
-        exits,
-        case when exits < at_risk then exp(log_survival) else 0 end as survival,
+        *,
+        case when events < at_risk then exp(log_survival) else 0 end as survival,
         case
-            when exits < at_risk then sqrt(greenwood_sum) / abs(log_survival)
+            when events < at_risk
+                then {{ log_log_se('log_survival', 'greenwood_sum') }}
         end as log_log_se
     from accumulated
 ),
 
-curves as (
+points as (
     select
-        journey_id,
-        stage_id,
-        period_grain,
-        period_start,
+        is_advancing,
+        period_number,
+        bucket,
         duration_us,
-        at_risk::bigint as at_risk,
-        exits::bigint as exits,
+        at_risk_after,
+        events_through::bigint as events_through,
         survival,
         log_log_se,
+        1 - events_through::{{ type_double() }} / all_events as naive_survival,
         case
             when survival > 0
-                then power(survival, exp({{ z_95() }} * log_log_se))
+                then {{ log_log_bound('log_survival', 'log_log_se', '') }}
             else 0
         end as survival_low,
         case
             when survival > 0
-                then power(survival, exp(-{{ z_95() }} * log_log_se))
+                then {{ log_log_bound('log_survival', 'log_log_se', '-') }}
         end as survival_high
-    from survivals
+    from steps
+    union all
+    select
+        is_advancing,
+        period_number,
+        bucket,
+        last_event_us as duration_us,
+        at_risk_after,
+        events_through::bigint as events_through,
+        survival,
+        log_log_se,
+        naive_survival,
+        survival_low,
+        survival_high
+    from read_buckets
+    where not is_read
+),
+
+curves as (
+    select
+        periods.journey_id,
+        periods.stage_id,
+        periods.period_grain,
+        periods.period_start,
+        points.is_advancing,
+        points.period_number,
+        points.bucket,
+        points.duration_us,
+        points.at_risk_after,
+        points.events_through,
+        points.survival,
+        points.log_log_se,
+        points.survival_low,
+        points.survival_high,
+        points.naive_survival
+    from points
+    inner join periods
+        on points.period_number = periods.period_number
 )
 
 select * from curves

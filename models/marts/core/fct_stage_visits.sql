@@ -10,6 +10,10 @@ visit_touchpoints as (
     select * from {{ ref('int_visit_touchpoints') }}
 ),
 
+journeys as (
+    select * from {{ ref('int_journeys') }}
+),
+
 observations as (
     select * from {{ ref('int_stage_observations') }}
 ),
@@ -17,11 +21,8 @@ observations as (
 -- Nothing later than as_of is seen, in any column.
 seen as (
     select
-        visits.visit_id,
-        visits.case_id,
         visits.journey_id,
         visits.entity_id,
-        visits.customer_id,
         visits.account_id,
         visits.attempt_number,
         visits.visit_number,
@@ -32,7 +33,22 @@ seen as (
         visits.is_date_only,
         visits.entered_at,
         observations.observed_through,
+        observations.observed_working_us,
+        visits.entered_working_us,
         visit_touchpoints.touchpoint_id,
+        visits.journey_id || ':' || visits.entity_id
+        || ':' || visits.attempt_number::varchar as case_id,
+        case
+            when journeys.entity <> 'customer' then visits.other_customer_id
+            when {{ is_identified('journeys.entity', 'visits.entity_id') }}
+                then visits.entity_id
+        end as customer_id,
+        case
+            when
+                visits.exited_at <= observations.as_of
+                or visits.lapsed_at <= observations.as_of
+                then visits.left_working_us
+        end as left_working_us,
         case
             when visits.exited_at <= observations.as_of then visits.exited_at
         end as exited_at,
@@ -46,12 +62,18 @@ seen as (
             when visits.lapsed_at <= observations.as_of then visits.lapsed_at
         end as lapsed_at
     from visits
+    inner join journeys
+        on visits.journey_id = journeys.journey_id
     inner join observations
         on
             visits.journey_id = observations.journey_id
             and visits.stage_id = observations.stage_id
     left join visit_touchpoints
-        on visits.visit_id = visit_touchpoints.visit_id
+        on
+            visits.journey_id = visit_touchpoints.journey_id
+            and visits.entity_id = visit_touchpoints.entity_id
+            and visits.attempt_number = visit_touchpoints.attempt_number
+            and visits.visit_number = visit_touchpoints.visit_number
     where visits.entered_at <= observations.as_of
 ),
 
@@ -85,8 +107,22 @@ known_times as (
             -- Entered after its outcomes are known: followed for no time at all.
             when elapsed_us < 0 then 0
             else elapsed_us
-        end as time_in_stage_us
+        end as time_in_stage_us,
+        case
+            when stage_kind <> 'progress' then null
+            when is_date_only and elapsed_us < 86400000000 then null
+            when elapsed_us < 0 then 0
+            else
+                coalesce(left_working_us, observed_working_us) - entered_working_us
+        end as working_time_in_stage_us
     from elapsed
+),
+
+named_visits as (
+    select
+        *,
+        case_id || ':' || visit_number::varchar as visit_id
+    from known_times
 ),
 
 final as (
@@ -106,10 +142,11 @@ final as (
         is_open,
         is_left_truncated,
         time_in_stage_us,
+        working_time_in_stage_us,
         touchpoint_id as entered_via_touchpoint_id,
         next_stage_id,
         exit_kind
-    from known_times
+    from named_visits
 )
 
 select * from final

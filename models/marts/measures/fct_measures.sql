@@ -4,15 +4,21 @@ conversion_rate as (
     select * from {{ ref('measure_conversion_rate') }}
 ),
 
-time_in_stage as (
-    select * from {{ ref('measure_time_in_stage') }}
+stage_times as (
+    select * from {{ ref('measure_stage_times') }}
+),
+
+identified_rate as (
+    select * from {{ ref('measure_identified_rate') }}
 ),
 
 -- Every family emits the columns of this table in this order, by contract.
 unioned as (
     select * from conversion_rate
     union all
-    select * from time_in_stage
+    select * from stage_times
+    union all
+    select * from identified_rate
 ),
 
 final as (
@@ -33,6 +39,7 @@ final as (
         value,
         ci_low,
         ci_high,
+        naive_value,
         is_mature,
         is_partial
     from unioned

@@ -1,0 +1,72 @@
+{#- The log of restatements compares with the figures that the last complete run had. These
+    are read from their relation: measure_state is written last, and a ref would be a cycle.
+    A full refresh changes no figure, so it compares as well. -#}
+{% macro previous_measures() -%}
+    {%- set columns = {
+        "run_number": "bigint",
+        "journey_id": "varchar",
+        "metric_id": "varchar",
+        "stage_id": "varchar",
+        "touchpoint_id": "varchar",
+        "segment_dimension": "varchar",
+        "segment_value": "varchar",
+        "period_grain": "varchar",
+        "period_start": "date",
+        "period_end": "date",
+        "n": "bigint",
+        "numerator": type_double(),
+        "value": type_double(),
+        "ci_low": type_double(),
+        "ci_high": type_double(),
+        "as_of": "timestamp",
+        "through_load_id": "bigint",
+        "definition_hash": "varchar",
+    } -%}
+    {%- set state = measure_state_relation() -%}
+    {%- if state is not none -%}
+        select {{ columns | join(", ") }} from {{ state }}
+    {%- else -%}
+        select
+            {%- for column, type in columns.items() %}
+            null::{{ type }} as {{ column }}{{ "," if not loop.last }}
+            {%- endfor %}
+        where false
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro measure_state_relation() -%}
+    {%- if execute -%}
+        {{ return(adapter.get_relation(
+            database=this.database, schema=this.schema, identifier="measure_state"
+        )) }}
+    {%- endif -%}
+    {{ return(none) }}
+{%- endmacro %}
+
+{#- The strategy `restatement_log`: appends. What a run found that broke off before its
+    state was written is found again, and so goes first. -#}
+{% macro get_incremental_restatement_log_sql(arg_dict) %}
+    {%- set target_relation = arg_dict["target_relation"] -%}
+    {%- set columns = arg_dict["dest_columns"] | map(attribute="quoted") | join(", ") -%}
+    {%- set state = measure_state_relation() -%}
+    {%- if state is not none -%}
+    delete from {{ target_relation }}
+    where run_number > (select max(run_number) from {{ state }});
+    {%- endif %}
+
+    insert into {{ target_relation }} ({{ columns }})
+    select {{ columns }}
+    from {{ arg_dict["temp_relation"] }};
+{% endmacro %}
+
+{#- Whether two doubles are the same figure: engines add up in orders of their own. -#}
+{% macro is_same_figure(left, right) -%}
+    (
+        coalesce(
+            abs({{ left }} - {{ right }})
+            <= 1e-9 * greatest(abs({{ left }}), abs({{ right }})),
+            false
+        )
+        or ({{ left }} is null and {{ right }} is null)
+    )
+{%- endmacro %}

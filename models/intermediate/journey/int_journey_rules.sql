@@ -1,0 +1,180 @@
+{#- The map's rules of every kind in one shape, so that events are read once. -#}
+with
+
+journeys as (
+    select * from {{ ref('journeys') }}
+),
+
+stages as (
+    select * from {{ ref('stages') }}
+),
+
+stage_rules as (
+    select * from {{ ref('stage_rules') }}
+),
+
+entity_links as (
+    select * from {{ ref('entity_links') }}
+),
+
+touchpoints as (
+    select * from {{ ref('touchpoints') }}
+),
+
+touchpoint_rules as (
+    select * from {{ ref('touchpoint_rules') }}
+),
+
+funnels as (
+    select * from {{ ref('funnels') }}
+),
+
+funnel_steps as (
+    select * from {{ ref('funnel_steps') }}
+),
+
+exclusions as (
+    select * from {{ ref('exclusions') }}
+),
+
+rules as (
+    select
+        stage_rules.journey_id,
+        'stage' as meaning,
+        stage_rules.stage_id as target_id,
+        stage_rules.stage_id,
+        null::varchar as touchpoint_id,
+        null::varchar as owner_team,
+        null::varchar as owner_column,
+        null::varchar as funnel_id,
+        null::integer as step_order,
+        null::varchar as held_property,
+        stage_rules.source,
+        stage_rules.event_name,
+        stage_rules.property_name,
+        stage_rules.property_operator,
+        stage_rules.property_value,
+        stage_rules.priority,
+        stages.stage_order
+    from stage_rules
+    inner join stages
+        on
+            stage_rules.journey_id = stages.journey_id
+            and stage_rules.stage_id = stages.stage_id
+    union all
+    select
+        entity_links.journey_id,
+        'touchpoint' as meaning,
+        touchpoint_rules.touchpoint_id as target_id,
+        null::varchar as stage_id,
+        touchpoint_rules.touchpoint_id,
+        touchpoints.owner_team,
+        touchpoints.owner_column,
+        null::varchar as funnel_id,
+        null::integer as step_order,
+        null::varchar as held_property,
+        touchpoint_rules.source,
+        touchpoint_rules.event_name,
+        touchpoint_rules.property_name,
+        touchpoint_rules.property_operator,
+        touchpoint_rules.property_value,
+        touchpoint_rules.priority,
+        null::integer as stage_order
+    from touchpoint_rules
+    inner join touchpoints
+        on touchpoint_rules.touchpoint_id = touchpoints.touchpoint_id
+    inner join entity_links
+        on touchpoint_rules.source = entity_links.source
+    union all
+    select
+        funnels.journey_id,
+        'funnel_step' as meaning,
+        funnels.funnel_id || ':' || funnel_steps.step_order::varchar as target_id,
+        null::varchar as stage_id,
+        null::varchar as touchpoint_id,
+        null::varchar as owner_team,
+        null::varchar as owner_column,
+        funnels.funnel_id,
+        funnel_steps.step_order,
+        funnels.held_property,
+        funnel_steps.source,
+        funnel_steps.event_name,
+        funnel_steps.property_name,
+        funnel_steps.property_operator,
+        funnel_steps.property_value,
+        null::integer as priority,
+        null::integer as stage_order
+    from funnel_steps
+    inner join funnels
+        on funnel_steps.funnel_id = funnels.funnel_id
+    union all
+    -- An exclusion without a journey counts for all.
+    select
+        journeys.journey_id,
+        'exclusion' as meaning,
+        'exclusion' as target_id,
+        null::varchar as stage_id,
+        null::varchar as touchpoint_id,
+        null::varchar as owner_team,
+        null::varchar as owner_column,
+        null::varchar as funnel_id,
+        null::integer as step_order,
+        null::varchar as held_property,
+        exclusions.source,
+        exclusions.event_name,
+        exclusions.property_name,
+        exclusions.property_operator,
+        exclusions.property_value,
+        null::integer as priority,
+        null::integer as stage_order
+    from exclusions
+    inner join journeys
+        on coalesce(exclusions.journey_id, journeys.journey_id) = journeys.journey_id
+),
+
+-- Every step of every funnel is a question of its own; of the other kinds an event has
+-- one answer, and rules of one event compete for it.
+ranked_rules as (
+    select
+        *,
+        row_number() over (
+            partition by journey_id, meaning
+            order by
+                priority nulls last,
+                stage_order nulls last,
+                {{ binary_order('target_id') }}
+        )::integer as rule_rank,
+        count(*) over (
+            partition by
+                journey_id,
+                meaning,
+                source,
+                coalesce(event_name, chr(30)),
+                case when meaning = 'funnel_step' then target_id end
+        ) > 1
+        or meaning = 'exclusion' as is_contested
+    from rules
+),
+
+final as (
+    select
+        journey_id,
+        meaning,
+        rule_rank,
+        is_contested,
+        stage_id,
+        touchpoint_id,
+        owner_team,
+        owner_column,
+        funnel_id,
+        step_order,
+        held_property,
+        source,
+        event_name,
+        property_name,
+        property_operator,
+        property_value
+    from ranked_rules
+)
+
+select * from final

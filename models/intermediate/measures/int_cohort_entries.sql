@@ -1,0 +1,101 @@
+{{ config(materialized='view') }}
+
+with
+
+entries as (
+    select * from {{ ref('int_stage_entries') }}
+),
+
+cohort_stages as (
+    select * from {{ ref('int_cohort_stages') }}
+),
+
+local_days as (
+    select * from {{ ref('int_local_days') }}
+),
+
+customer_accounts as (
+    select * from {{ ref('int_customer_accounts') }}
+),
+
+-- Nothing later than as_of is seen, in any column.
+seen_entries as (
+    select
+        entries.journey_id,
+        entries.entity_id,
+        entries.attempt_number,
+        entries.stage_id,
+        entries.visit_number,
+        cohort_stages.journey_number,
+        cohort_stages.stage_number,
+        entries.entered_at,
+        cohort_stages.time_zone,
+        cohort_stages.conversion_window_days,
+        entries.is_date_only,
+        coalesce(
+            entries.account_id,
+            customer_accounts.account_id,
+            entries.other_customer_id,
+            entries.entity_id
+        ) as cluster_id,
+        case
+            when entries.advanced_at <= cohort_stages.as_of then entries.advanced_at
+        end as advanced_at,
+        case
+            when entries.advanced_at <= cohort_stages.as_of then entries.advanced_at
+            when entries.lapsed_at <= cohort_stages.as_of then entries.lapsed_at
+            else cohort_stages.observed_through
+        end as followed_until
+    from entries
+    inner join cohort_stages
+        on
+            entries.journey_id = cohort_stages.journey_id
+            and entries.stage_id = cohort_stages.stage_id
+    left join customer_accounts
+        on
+            case
+                when cohort_stages.entity = 'customer' then entries.entity_id
+                else entries.other_customer_id
+            end = customer_accounts.customer_id
+    where
+        not entries.is_left_truncated
+        and entries.entered_at <= cohort_stages.as_of
+),
+
+cohort_entries as (
+    select
+        seen_entries.journey_id,
+        seen_entries.entity_id,
+        seen_entries.attempt_number,
+        seen_entries.stage_id,
+        seen_entries.visit_number,
+        seen_entries.journey_number,
+        seen_entries.stage_number,
+        seen_entries.entered_at,
+        seen_entries.cluster_id,
+        seen_entries.advanced_at,
+        seen_entries.advanced_at is not null as has_advanced,
+        case
+            when seen_entries.entered_at < local_days.turns_at
+                then local_days.first_local_date
+            else local_days.last_local_date
+        end as entered_date,
+        coalesce(
+            {{ epoch_us('seen_entries.advanced_at') }}
+            - {{ epoch_us('seen_entries.entered_at') }}
+            <= seen_entries.conversion_window_days * 86400000000,
+            false
+        ) as is_converted,
+        {{ known_us(
+            'seen_entries.entered_at',
+            'seen_entries.followed_until',
+            'seen_entries.is_date_only',
+        ) }} as time_to_advance_us
+    from seen_entries
+    left join local_days
+        on
+            seen_entries.time_zone = local_days.time_zone
+            and seen_entries.entered_at::date = local_days.utc_day
+)
+
+select * from cohort_entries

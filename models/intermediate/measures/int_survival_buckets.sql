@@ -1,0 +1,315 @@
+{#- Kaplan–Meier by buckets of durations, exact at their ends. Where nobody is censored
+    before a bucket's last event its factor of S is 1 - events / at risk and Greenwood's sum
+    telescopes, so that counting is enough; only the others are gone through by duration. -#}
+with
+
+times as (
+    select * from {{ ref('int_cohort_times') }}
+),
+
+period_days as (
+    select * from {{ ref('int_period_days') }}
+),
+
+day_counts as (
+    select
+        is_advancing,
+        stage_number,
+        entered_date,
+        bucket,
+        count(*) as units,
+        sum(is_event) as events,
+        max(case when is_event = 1 then duration_us end) as last_event_us,
+        min(case when is_event = 0 then duration_us end) as first_censored_us
+    from times
+    group by
+        is_advancing,
+        stage_number,
+        entered_date,
+        bucket
+),
+
+bucket_counts as (
+    select
+        day_counts.is_advancing,
+        period_days.period_number,
+        day_counts.bucket,
+        sum(day_counts.units)::bigint as units,
+        sum(day_counts.events)::bigint as events,
+        max(day_counts.last_event_us) as last_event_us,
+        min(day_counts.first_censored_us) as first_censored_us
+    from day_counts
+    inner join period_days
+        on
+            day_counts.stage_number = period_days.stage_number
+            and day_counts.entered_date = period_days.entered_date
+    group by
+        day_counts.is_advancing,
+        period_days.period_number,
+        day_counts.bucket
+),
+
+risk_sets as (
+    select
+        *,
+        sum(units) over (
+            partition by is_advancing, period_number
+            order by bucket desc
+            rows between unbounded preceding and current row
+        )::bigint as at_risk,
+        sum(events) over (
+            partition by is_advancing, period_number
+        )::bigint as all_events
+    from bucket_counts
+),
+
+event_buckets as (
+    select
+        is_advancing,
+        period_number,
+        bucket,
+        events,
+        all_events,
+        at_risk,
+        last_event_us,
+        coalesce(first_censored_us <= last_event_us, false) as is_mixed
+    from risk_sets
+    where events > 0
+),
+
+mixed_days as (
+    select
+        event_buckets.is_advancing,
+        event_buckets.period_number,
+        event_buckets.bucket,
+        event_buckets.last_event_us,
+        period_days.stage_number,
+        period_days.entered_date
+    from event_buckets
+    inner join period_days
+        on event_buckets.period_number = period_days.period_number
+    where event_buckets.is_mixed
+),
+
+mixed_times as (
+    select
+        mixed_days.is_advancing,
+        mixed_days.period_number,
+        mixed_days.bucket,
+        times.duration_us,
+        count(*) as units,
+        sum(times.is_event) as events
+    from times
+    inner join mixed_days
+        on
+            times.is_advancing = mixed_days.is_advancing
+            and times.stage_number = mixed_days.stage_number
+            and times.entered_date = mixed_days.entered_date
+            and times.bucket = mixed_days.bucket
+            and times.duration_us <= mixed_days.last_event_us
+    group by
+        mixed_days.is_advancing,
+        mixed_days.period_number,
+        mixed_days.bucket,
+        times.duration_us
+),
+
+followed_times as (
+    select
+        *,
+        sum(units) over (
+            partition by is_advancing, period_number, bucket
+            order by duration_us
+            rows between unbounded preceding and current row
+        ) - units as units_before
+    from mixed_times
+),
+
+mixed_steps as (
+    select
+        followed_times.is_advancing,
+        followed_times.period_number,
+        followed_times.bucket,
+        followed_times.units,
+        followed_times.events::{{ type_double() }} as events,
+        (
+            event_buckets.at_risk - followed_times.units_before
+        )::{{ type_double() }} as at_risk
+    from followed_times
+    inner join event_buckets
+        on
+            followed_times.is_advancing = event_buckets.is_advancing
+            and followed_times.period_number = event_buckets.period_number
+            and followed_times.bucket = event_buckets.bucket
+),
+
+mixed_sums as (
+    select
+        is_advancing,
+        period_number,
+        bucket,
+        sum(units)::bigint as units_through_last_event,
+        max(case when events = at_risk then 1 else 0 end) as reaches_zero,
+        sum(
+            case when events < at_risk then ln(1 - events / at_risk) else 0 end
+        ) as log_factor,
+        sum(
+            case
+                when events < at_risk then events / (at_risk * (at_risk - events))
+                else 0
+            end
+        ) as greenwood_term
+    from mixed_steps
+    group by
+        is_advancing,
+        period_number,
+        bucket
+),
+
+-- The last unit leaving takes S to 0, where its logarithm and Greenwood's sum end.
+factors as (
+    select
+        event_buckets.is_advancing,
+        event_buckets.period_number,
+        event_buckets.bucket,
+        event_buckets.events,
+        event_buckets.all_events,
+        event_buckets.at_risk,
+        event_buckets.last_event_us,
+        event_buckets.at_risk
+        - coalesce(mixed_sums.units_through_last_event, event_buckets.events)
+            as at_risk_after,
+        coalesce(
+            mixed_sums.reaches_zero,
+            case when event_buckets.events = event_buckets.at_risk then 1 else 0 end
+        ) as reaches_zero,
+        coalesce(
+            mixed_sums.log_factor,
+            case
+                when event_buckets.events < event_buckets.at_risk
+                    then ln(
+                        1 - event_buckets.events::{{ type_double() }}
+                        / event_buckets.at_risk
+                    )
+                else 0
+            end
+        ) as log_factor,
+        coalesce(
+            mixed_sums.greenwood_term,
+            case
+                when event_buckets.events < event_buckets.at_risk
+                    then
+                        event_buckets.events::{{ type_double() }}
+                        / event_buckets.at_risk
+                        / (event_buckets.at_risk - event_buckets.events)
+                else 0
+            end
+        ) as greenwood_term
+    from event_buckets
+    left join mixed_sums
+        on
+            event_buckets.is_advancing = mixed_sums.is_advancing
+            and event_buckets.period_number = mixed_sums.period_number
+            and event_buckets.bucket = mixed_sums.bucket
+),
+
+accumulated as (
+    select
+        *,
+        sum(events) over curve as events_through,
+        sum(log_factor) over curve as log_survival,
+        sum(greenwood_term) over curve as greenwood_sum
+    from factors
+    window
+        curve as (
+            partition by is_advancing, period_number
+            order by bucket
+            rows between unbounded preceding and current row
+        )
+),
+
+ends as (
+    select
+        *,
+        events_through - events as events_before,
+        log_survival - log_factor as log_survival_before,
+        greenwood_sum - greenwood_term as greenwood_before,
+        1 - events_through::{{ type_double() }} / all_events as naive_survival,
+        case when reaches_zero = 1 then 0 else exp(log_survival) end as survival,
+        case
+            when reaches_zero = 0
+                then {{ log_log_se('log_survival', 'greenwood_sum') }}
+        end as log_log_se
+    from accumulated
+),
+
+bands as (
+    select
+        *,
+        case
+            when reaches_zero = 1 then 0
+            else {{ log_log_bound('log_survival', 'log_log_se', '') }}
+        end as survival_low,
+        case
+            when reaches_zero = 0
+                then {{ log_log_bound('log_survival', 'log_log_se', '-') }}
+        end as survival_high,
+        -- Within the bucket the upper end is nowhere lower: S at its least, Greenwood's
+        -- sum at its least. Unlike the others it may rise again.
+        case
+            when reaches_zero = 1 then 0
+            else {{ log_log_bound(
+                'log_survival',
+                log_log_se('log_survival', 'greatest(greenwood_before, 0)'),
+                '-',
+            ) }}
+        end as survival_high_floor
+    from ends
+),
+
+earlier_bands as (
+    select
+        *,
+        min(survival) over earlier as least_survival,
+        min(survival_low) over earlier as least_survival_low,
+        min(survival_high) over earlier as least_survival_high,
+        min(naive_survival) over earlier as least_naive_survival
+    from bands
+    window
+        earlier as (
+            partition by is_advancing, period_number
+            order by bucket
+            rows between unbounded preceding and 1 preceding
+        )
+),
+
+buckets as (
+    select
+        is_advancing,
+        period_number,
+        bucket,
+        events,
+        events_before,
+        events_through,
+        all_events,
+        at_risk,
+        at_risk_after,
+        last_event_us,
+        log_survival_before,
+        greenwood_before,
+        naive_survival,
+        survival,
+        survival_low,
+        survival_high,
+        log_log_se,
+        -- A curve falls to the height of a quantile in this bucket, or may.
+        {{ falls_to_quantile([
+            ('survival', 'least_survival'),
+            ('survival_low', 'least_survival_low'),
+            ('survival_high_floor', 'least_survival_high'),
+            ('naive_survival', 'least_naive_survival'),
+        ]) }} as has_quantile
+    from earlier_bands
+)
+
+select * from buckets

@@ -1,0 +1,86 @@
+with
+
+curves as (
+    select * from {{ ref('int_survival_curves') }}
+),
+
+kept_curves as (
+    select
+        *,
+        -- Durations 13 % apart: at most 180 points in a hundred years.
+        floor(bucket / 4e0)::integer as span
+    from curves
+    where period_grain in ('trailing_13_weeks', 'all')
+),
+
+earlier_bands as (
+    select
+        *,
+        min(survival) over earlier as least_survival,
+        min(survival_low) over earlier as least_survival_low,
+        min(survival_high) over earlier as least_survival_high,
+        min(naive_survival) over earlier as least_naive_survival,
+        row_number() over (
+            partition by is_advancing, period_number, span
+            order by duration_us desc
+        ) as rank_in_span
+    from kept_curves
+    window
+        earlier as (
+            partition by is_advancing, period_number
+            order by duration_us
+            rows between unbounded preceding and 1 preceding
+        )
+),
+
+points as (
+    select *
+    from earlier_bands
+    where
+        rank_in_span = 1
+        or {{ falls_to_quantile([
+            ('survival', 'least_survival'),
+            ('survival_low', 'least_survival_low'),
+            ('survival_high', 'least_survival_high'),
+            ('naive_survival', 'least_naive_survival'),
+        ]) }}
+),
+
+survival_curves as (
+    select
+        journey_id,
+        stage_id,
+        period_grain,
+        period_start,
+        duration_us,
+        at_risk_after as at_risk,
+        survival,
+        survival_low,
+        survival_high,
+        naive_survival,
+        case when is_advancing then 'advancing' else 'leaving' end as curve_kind,
+        events_through - lag(events_through, 1, 0::bigint) over (
+            partition by is_advancing, period_number
+            order by duration_us
+        ) as events
+    from points
+),
+
+final as (
+    select
+        journey_id,
+        stage_id,
+        curve_kind,
+        period_grain,
+        period_start,
+        duration_us,
+        at_risk,
+        events,
+        survival,
+        survival_low,
+        survival_high,
+        naive_survival
+    from survival_curves
+)
+
+select * from final

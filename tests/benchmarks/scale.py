@@ -1,0 +1,407 @@
+"""Facts, measures and gaps at 1, 5 and 20 million events, beside the query and the library.
+
+`make bench-scale [SIZES=1,5,20]`. Per size, on one Parquet file made here, each contender in a
+process of its own on two threads: CPU seconds, wall seconds and peak resident memory. Of dbt's
+models only their own work counts (what runs between a node's start and its end), not dbt's
+start-up, which is the same at every size and shown apart.
+"""
+
+import json
+import multiprocessing
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from orchestration.journey_map import load_journey_map, write_seeds
+from orchestration.landing.contract import create_tables_sql
+from orchestration.settings import PROJECT_DIR, Settings
+
+MILLION = 1_000_000
+INCREMENT = 50_000
+THREADS = 2
+STAGES = 8
+
+MAP = {
+    "journeys": """
+        journey_id,name,entity,attempt_gap_days,order_mode,time_zone,conversion_window_days
+        buying,Buying,customer,60,ordered,Europe/Berlin,30
+    """,
+    "stages": "journey_id,stage_id,stage_order,phase,stage_kind\n"
+    + "".join(
+        f"buying,stage_{number},{number},purchase,{'success' if number == STAGES else 'progress'}\n"
+        for number in range(1, STAGES + 1)
+    ),
+    "stage_rules": "journey_id,stage_id,source,event_name,priority\n"
+    + "".join(f"buying,stage_{n},events,stage_{n},1\n" for n in range(1, STAGES + 1)),
+    "entity_links": """
+        journey_id,source,entity_column
+        buying,events,customer_id
+    """,
+    "funnels": """
+        funnel_id,journey_id,name,order_mode,conversion_window_days
+        five_steps,buying,Five steps,ordered,30
+    """,
+    "funnel_steps": "funnel_id,step_order,step_name,source,event_name\n"
+    + "".join(f"five_steps,{n},Step {n},events,stage_{n}\n" for n in range(1, 6)),
+    "benchmarks": "benchmark_id,metric_id,definition_version,journey_id,stage_id,kind,value,"
+    "source\n"
+    + "".join(
+        f"rate_{n},conversion_rate,1,buying,stage_{n},target,0.6,made up\n"
+        f"days_{n},time_to_advance_p50,1,buying,stage_{n},target,2,made up\n"
+        for n in range(1, STAGES)
+    ),
+}
+
+# The query of the issue: visits by two windows, as one would write them.
+NAIVE = """
+    with events as (select entity_id, stage, event_ts, segment from '{path}'),
+    stage_changes as (
+        select *, lag(stage) over w as from_stage from events
+        window w as (partition by entity_id order by event_ts)
+    ),
+    visits as (select * from stage_changes where from_stage is distinct from stage)
+    select *, lead(event_ts) over v as exited_at, lead(stage) over v as to_stage from visits
+    window v as (partition by entity_id order by event_ts)
+"""
+RAW_FUNNEL = """
+    with steps as (
+        select customer_id, event_name as step, occurred_at from raw.events
+        where event_name in ('stage_1', 'stage_2', 'stage_3', 'stage_4', 'stage_5')
+    ),
+    first as (select customer_id, min(occurred_at) as t1 from steps where step = 'stage_1'
+        group by customer_id),
+    second as (select f.customer_id, t1, min(occurred_at) as t2 from first f join steps s
+        on s.customer_id = f.customer_id and step = 'stage_2' and occurred_at >= t1
+        and occurred_at <= t1 + interval 30 day group by all),
+    third as (select f.customer_id, t1, min(occurred_at) as t3 from second f join steps s
+        on s.customer_id = f.customer_id and step = 'stage_3' and occurred_at >= t2
+        and occurred_at <= t1 + interval 30 day group by all),
+    fourth as (select f.customer_id, t1, min(occurred_at) as t4 from third f join steps s
+        on s.customer_id = f.customer_id and step = 'stage_4' and occurred_at >= t3
+        and occurred_at <= t1 + interval 30 day group by all),
+    fifth as (select f.customer_id, t1, min(occurred_at) as t5 from fourth f join steps s
+        on s.customer_id = f.customer_id and step = 'stage_5' and occurred_at >= t4
+        and occurred_at <= t1 + interval 30 day group by all)
+    select (select count(*) from first), (select count(*) from second),
+        (select count(*) from third), (select count(*) from fourth), (select count(*) from fifth)
+"""
+FACT_FUNNEL = """
+    select furthest_step, count(*) from marts.fct_funnel_attempts
+    where funnel_id = 'five_steps' group by furthest_step
+"""
+GROUPS = {
+    "facts": (
+        *("int_stage_visits", "int_visit_touchpoints", "fct_stage_visits"),
+        "fct_stage_transitions",
+    ),
+    "gaps": ("gap_ranking", "gap_trends", "int_benchmark_survival", "int_benchmarks"),
+}
+
+
+def write_parquet(path: Path, events: int, seed: float = 0.5) -> None:
+    """Long-tailed cases over 100 weeks: repeats, back moves, returns after quiet, some wins."""
+    cases = int(events / 7.1)
+    with duckdb.connect() as connection:
+        connection.execute(f"set threads = 1; select setseed({seed})")
+        connection.execute(f"""
+            copy (
+                with cases as (
+                    select
+                        number,
+                        least(400, floor(3 * pow(random(), -0.62)))::int as length,
+                        (random() * 86400 * 630)::bigint as began,
+                        (random() * 8)::int as segment,
+                        random() as pace,
+                        0.3 + random() as speed,
+                        random() < 0.3 as wins,
+                        random() < 0.1 as returns
+                    from range({cases}) as cases (number)
+                ),
+                events as (
+                    select
+                        *,
+                        began + (place * 86400 * pace * 2 + random() * 86400 * pace * 3)::bigint
+                        + case when returns and place * 2 > length then 86400 * 70 else 0 end
+                            as second,
+                        case
+                            when wins and place = length - 1 then {STAGES}
+                            else least(
+                                {STAGES - 1}, 1 + floor(place * speed * (0.4 + random() * 0.6))
+                            )::int
+                        end as stage
+                    from cases, range(0, length) as places (place)
+                )
+                select
+                    'cust_' || lpad(number::varchar, 9, '0') as entity_id,
+                    'stage_' || stage as stage,
+                    timestamp '2023-01-02' + second * interval 1 second as event_ts,
+                    'ev' || lpad((row_number() over ())::varchar, 12, '0') as event_id,
+                    'segment_' || segment as segment
+                from events
+                order by second
+            ) to '{path}' (format parquet)
+        """)
+
+
+def write_warehouse(settings: Settings, path: Path) -> None:
+    """The file as landed rows: what landing writes, without its work."""
+    settings.home.mkdir(parents=True)
+    with duckdb.connect(str(settings.warehouse)) as connection:
+        for statement in create_tables_sql():
+            connection.execute(statement)
+        connection.execute(insert_sql(f"'{path}'", 1))
+
+
+def insert_sql(relation: str, load: int, suffix: str = "") -> str:
+    return f"""
+        insert into raw.events by name
+        select
+            event_id || '{suffix}' as event_id,
+            entity_id as customer_id,
+            stage as event_name,
+            event_ts as occurred_at,
+            '{{"segment": "' || segment || '"}}' as properties,
+            md5(event_id || '{suffix}') as content_hash,
+            {load} as load_id,
+            timestamp '2026-01-01' as loaded_at,
+            'events.parquet' as source_file
+        from {relation};
+        insert into raw.loads by name
+        select {load} as load_id, 'events' as table_name, 'landed' as status
+    """
+
+
+def add_increment(settings: Settings, path: Path) -> None:
+    """New events of random customers, on the last day and the days before it."""
+    sample = f"""(
+        select
+            event_id,
+            entity_id,
+            stage,
+            segment,
+            (select max(event_ts) from '{path}')
+            - (hash(event_id) % (86400 * 3))::bigint * interval 1 second as event_ts
+        from '{path}'
+        using sample reservoir({INCREMENT} rows) repeatable (7)
+    )"""
+    with duckdb.connect(str(settings.warehouse)) as connection:
+        connection.execute(insert_sql(sample, 2, "-new"))
+
+
+def build(settings: Settings) -> dict[str, Any]:
+    """One dbt run on one thread of dbt's; per node CPU and wall seconds."""
+    os.chdir(PROJECT_DIR)
+    os.environ.update(settings.environ())
+    from dbt.cli.main import dbtRunner
+
+    began: dict[str, tuple[float, float]] = {}
+    nodes: dict[str, tuple[float, float]] = {}
+
+    def watch(event: Any) -> None:
+        if event.info.name not in ("NodeStart", "NodeFinished"):
+            return
+        name = event.data.node_info.node_name
+        now = (cpu_seconds(), time.perf_counter())
+        if event.info.name == "NodeStart":
+            began[name] = now
+        else:
+            nodes[name] = (now[0] - began[name][0], now[1] - began[name][1])
+
+    result = dbtRunner(callbacks=[watch]).invoke(
+        ["run", "--quiet", "--profiles-dir", ".", "--threads", "1"]
+    )
+    if not result.success:
+        raise SystemExit(f"dbt failed: {result.exception or result.result}")
+    return nodes
+
+
+def seed(settings: Settings) -> None:
+    os.chdir(PROJECT_DIR)
+    os.environ.update(settings.environ())
+    from dbt.cli.main import dbtRunner
+
+    if not dbtRunner().invoke(["seed", "--quiet", "--profiles-dir", "."]).success:
+        raise SystemExit("dbt seed failed")
+
+
+def group_of(node: str, folders: dict[str, str]) -> str:
+    for group, names in GROUPS.items():
+        if node in names:
+            return group
+    if "funnel" in node:
+        return "funnels"
+    return "measures" if folders.get(node) == "measures" else "mapping"
+
+
+def by_group(nodes: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    folders = {path.stem: path.parent.name for path in (PROJECT_DIR / "models").rglob("*.sql")}
+    groups: dict[str, tuple[float, float]] = {}
+    for node, (cpu, wall) in nodes.items():
+        group = group_of(node, folders)
+        before = groups.get(group, (0.0, 0.0))
+        groups[group] = (before[0] + cpu, before[1] + wall)
+    groups["all models"] = (
+        sum(cpu for cpu, _ in nodes.values()),
+        sum(wall for _, wall in nodes.values()),
+    )
+    return groups
+
+
+def cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def measured(work: Callable[[], Any]) -> tuple[Any, float, float, float]:
+    """Its result, CPU seconds, wall seconds and peak MB, in a spawned process."""
+
+    def child(pipe: Any) -> None:
+        began, cpu = time.perf_counter(), cpu_seconds()
+        result = work()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        pipe.send((result, cpu_seconds() - cpu, time.perf_counter() - began, peak))
+
+    receive, send = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=child, args=(send,))
+    process.start()
+    send.close()
+    try:
+        measurement: tuple[Any, float, float, float] = receive.recv()
+    except EOFError:
+        raise SystemExit("a contender failed: see above") from None
+    process.join()
+    return measurement
+
+
+def naive(path: Path, folder: Path) -> None:
+    with duckdb.connect(str(folder / "naive.duckdb"), config={"threads": THREADS}) as connection:
+        connection.execute(f"create table visits as {NAIVE.format(path=path)}")
+    (folder / "naive.duckdb").unlink()
+
+
+def with_polars(path: Path, folder: Path) -> None:
+    """The query's job in the library's own words: a window per entity, twice."""
+    import polars as pl
+
+    columns = ["entity_id", "stage", "event_ts", "segment"]
+    events = pl.scan_parquet(path).select(columns).sort("entity_id", "event_ts")
+    changes = events.with_columns(from_stage=pl.col("stage").shift().over("entity_id"))
+    visits = changes.filter(pl.col("from_stage").ne_missing(pl.col("stage")))
+    visits.with_columns(
+        exited_at=pl.col("event_ts").shift(-1).over("entity_id"),
+        to_stage=pl.col("stage").shift(-1).over("entity_id"),
+    ).sink_parquet(folder / "polars.parquet")
+    (folder / "polars.parquet").unlink()
+
+
+def with_polars_by_hand(path: Path, folder: Path) -> None:
+    """The same without windows: the rows are sorted, so a neighbour is a shift away."""
+    import polars as pl
+
+    columns = ["entity_id", "stage", "event_ts", "segment"]
+    events = pl.scan_parquet(path).select(columns).sort("entity_id", "event_ts")
+    follows = pl.col("entity_id").shift() == pl.col("entity_id")
+    changes = events.with_columns(from_stage=pl.when(follows).then(pl.col("stage").shift()))
+    visits = changes.filter(pl.col("from_stage").ne_missing(pl.col("stage")))
+    leads = pl.col("entity_id").shift(-1) == pl.col("entity_id")
+    visits.with_columns(
+        exited_at=pl.when(leads).then(pl.col("event_ts").shift(-1)),
+        to_stage=pl.when(leads).then(pl.col("stage").shift(-1)),
+    ).sink_parquet(folder / "polars.parquet")
+    (folder / "polars.parquet").unlink()
+
+
+def query(warehouse: Path, sql: str) -> list[Any]:
+    with duckdb.connect(str(warehouse), read_only=True, config={"threads": THREADS}) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def line(what: str, cpu: float, wall: float, peak: float | None = None) -> None:
+    memory = "" if peak is None else f"{peak:,.0f}"
+    print(f"| {what} | {cpu:.1f} | {wall:.1f} | {memory} |", flush=True)
+
+
+def main() -> None:
+    sizes = [float(size) for size in os.environ.get("SIZES", "1,5,20").split(",")]
+    os.environ["POLARS_MAX_THREADS"] = str(THREADS)
+    increments: dict[float, float] = {}
+    for size in sizes:
+        with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as name:
+            increments[size] = run_size(Path(name), size)
+    first, last = increments[sizes[0]], increments[sizes[-1]]
+    if len(sizes) > 1:
+        print(f"\nincrement at {sizes[-1]:g} M / at {sizes[0]:g} M: {last / first:.2f}")
+
+
+def run_size(folder: Path, size: float) -> float:
+    path = folder / "events.parquet"
+    write_parquet(path, int(size * MILLION))
+    [(events, entities)] = duckdb.sql(
+        f"select count(*), count(distinct entity_id) from '{path}'"
+    ).fetchall()
+    print(f"\n### {events:,} events of {entities:,} customers\n")
+    print("| what | CPU s | wall s | peak MB |\n|---|---|---|---|")
+    _, naive_cpu, naive_wall, peak = measured(lambda: naive(path, folder))
+    line("the query, in DuckDB", naive_cpu, naive_wall, peak)
+    _, polars_cpu, polars_wall, peak = measured(lambda: with_polars(path, folder))
+    line("polars, windows", polars_cpu, polars_wall, peak)
+    _, cpu, wall, peak = measured(lambda: with_polars_by_hand(path, folder))
+    line("polars, shifts by hand", cpu, wall, peak)
+
+    settings = Settings(home=folder / "home", threads=1)
+    journey_map = folder / "map"
+    journey_map.mkdir()
+    for table, text in MAP.items():
+        rows = "\n".join(row.strip() for row in text.strip().splitlines())
+        (journey_map / f"{table}.csv").write_text(rows + "\n")
+    write_seeds(load_journey_map(journey_map), settings.seed_dir)
+    try:
+        write_warehouse(settings, path)
+        measured(lambda: seed(settings))
+        nodes, _, _, peak = measured(lambda: build(settings))
+        full = by_group(nodes)
+        for group in ("mapping", "facts", "funnels", "measures", "gaps", "all models"):
+            line(f"full build: {group}", *full[group], peak if group == "all models" else None)
+        if os.environ.get("VERBOSE"):
+            print(json.dumps(dict(sorted(nodes.items(), key=lambda item: -item[1][0])[:25])))
+        _, raw_cpu, raw_wall, _ = measured(lambda: query(settings.warehouse, RAW_FUNNEL))
+        line("five-step funnel from raw events", raw_cpu, raw_wall)
+        _, fact_cpu, fact_wall, _ = measured(lambda: query(settings.warehouse, FACT_FUNNEL))
+        print(f"| five-step funnel from the facts | {fact_cpu:.2f} | {fact_wall:.2f} | |")
+        add_increment(settings, path)
+        nodes, _, _, peak = measured(lambda: build(settings))
+        increment = by_group(nodes)
+        for group in ("mapping", "facts", "funnels", "measures", "gaps", "all models"):
+            line(
+                f"50,000 more: {group}", *increment[group], peak if group == "all models" else None
+            )
+        if os.environ.get("VERBOSE"):
+            print(json.dumps(dict(sorted(nodes.items(), key=lambda item: -item[1][0])[:25])))
+    finally:
+        for file in settings.seed_dir.iterdir():
+            file.unlink()
+        settings.seed_dir.rmdir()
+    facts_cpu, facts_wall = full["facts"]
+    later = [sum(full[group][part] for group in ("measures", "gaps")) for part in (0, 1)]
+    print("\n| ratio | CPU | wall |\n|---|---|---|")
+    for what, parts in {
+        "facts / the query": (facts_cpu / naive_cpu, facts_wall / naive_wall),
+        "facts / polars": (facts_cpu / polars_cpu, facts_wall / polars_wall),
+        "measures and gaps / facts": (later[0] / facts_cpu, later[1] / facts_wall),
+        "funnel from raw / from facts": (raw_cpu / fact_cpu, raw_wall / fact_wall),
+        "increment / full build": tuple(
+            increment["all models"][part] / full["all models"][part] for part in (0, 1)
+        ),
+    }.items():
+        print(f"| {what} | {parts[0]:.2f} | {parts[1]:.2f} |", flush=True)
+    return increment["all models"][1]
+
+
+if __name__ == "__main__":
+    main()
