@@ -124,6 +124,23 @@
     {%- if config.get("materialized") != "view" -%} analyze {{ this }} {%- endif -%}
 {%- endmacro %}
 
+{#- As a pre-hook: joins by hash alone, for PostgreSQL's planner takes many rows for one after
+    a few CTEs, and then loops over all pairs or merges by one of several columns. No table
+    has an index that would win by it. Loops that must be cost so much that it would compile. -#}
+{% macro join_by_hash() -%} {{ return(adapter.dispatch("join_by_hash")()) }} {%- endmacro %}
+{% macro default__join_by_hash() -%} {%- endmacro %}
+{% macro postgres__join_by_hash() -%}
+    set local enable_nestloop = off;
+    set local enable_mergejoin = off;
+    set local jit = off
+{%- endmacro %}
+
+{#- A test has no pre-hook. -#}
+{% macro postgres__get_test_sql(main_sql, fail_calc, warn_if, error_if, limit) -%}
+    {{ join_by_hash() }};
+    {{ dbt.default__get_test_sql(main_sql, fail_calc, warn_if, error_if, limit) }}
+{%- endmacro %}
+
 {#- A whole number for a text, to group by: 64 bits, of which two texts in a million share
     one with a chance of 3 in 100 million. Never stored: it may change with the engine. -#}
 {% macro hash_number(text) -%}

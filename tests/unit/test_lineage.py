@@ -25,7 +25,10 @@ RELATIONS = {
 # Columns of marts that are a word or a count of rows, in every row, whatever is upstream; and
 # what is read from the run before, of which the first compilation knows nothing.
 SELF_MADE = {
-    "period_grain": {"gap_ranking", "fct_measures", "fct_restatements"},
+    "curve_kind": {"fct_survival_curves"},
+    "period_grain": {"gap_ranking", "fct_measures", "fct_restatements", "fct_survival_curves"},
+    # Of distinct cases, each counted once.
+    "reach": {"gap_ranking"},
     "metric_id": {"fct_measures", "gap_trends", "fct_restatements"},
     "touchpoint_id": {"fct_measures", "gap_ranking", "gap_trends", "fct_restatements"},
     "segment_dimension": {"fct_measures", "gap_trends", "fct_restatements"},
@@ -230,7 +233,8 @@ def test_a_column_shows_its_type_its_tests_and_where_it_is_from(
     assert (new.constraints.nullable, new.constraints.unique) == (True, False)
     assert visit_id.description == (
         "case_id and visit_number.\n\n"
-        "From [int_stage_visits](/assets/intermediate/int_stage_visits): visit_id"
+        "From [int_stage_visits](/assets/intermediate/int_stage_visits): "
+        "attempt_number, entity_id, journey_id, visit_number"
     )
 
 

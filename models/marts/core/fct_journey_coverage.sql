@@ -8,8 +8,31 @@ stage_visits as (
     select * from {{ ref('int_stage_visits') }}
 ),
 
-journey_events as (
-    select * from {{ ref('int_journey_events') }}
+-- Read apart: a relation named twice would be stored whole in between.
+first_visits as (
+    select *
+    from {{ ref('fct_stage_visits') }}
+    where
+        attempt_number = 1
+        and visit_number = 1
+),
+
+exclusion_rows as (
+    select *
+    from {{ ref('int_journey_events') }}
+    where meaning = 'exclusion'
+),
+
+stage_rows as (
+    select *
+    from {{ ref('int_journey_events') }}
+    where meaning = 'stage'
+),
+
+later_rows as (
+    select *
+    from {{ ref('int_journey_events') }}
+    where meaning = 'stage'
 ),
 
 journeys as (
@@ -138,10 +161,7 @@ entity_counts as (
     select
         journey_id,
         count(*) as journey_entities
-    from visits
-    where
-        attempt_number = 1
-        and visit_number = 1
+    from first_visits
     group by journey_id
 ),
 
@@ -149,27 +169,24 @@ excluded_entities as (
     select distinct
         journey_id,
         entity_id
-    from journey_events
-    where meaning = 'exclusion'
+    from exclusion_rows
 ),
 
 excluded_stages as (
     select distinct
-        journey_events.journey_id,
-        journey_events.entity_id,
-        journey_events.stage_id
-    from journey_events
+        stage_rows.journey_id,
+        stage_rows.entity_id,
+        stage_rows.stage_id
+    from stage_rows
     inner join excluded_entities
         on
-            journey_events.journey_id = excluded_entities.journey_id
-            and journey_events.entity_id = excluded_entities.entity_id
+            stage_rows.journey_id = excluded_entities.journey_id
+            and stage_rows.entity_id = excluded_entities.entity_id
     inner join observations
         on
-            journey_events.journey_id = observations.journey_id
-            and journey_events.stage_id = observations.stage_id
-    where
-        journey_events.meaning = 'stage'
-        and journey_events.occurred_at <= observations.as_of
+            stage_rows.journey_id = observations.journey_id
+            and stage_rows.stage_id = observations.stage_id
+    where stage_rows.occurred_at <= observations.as_of
 ),
 
 excluded_counts as (
@@ -210,18 +227,17 @@ ended_visits as (
 
 later_events as (
     select
-        journey_events.journey_id,
-        journey_events.entity_id,
-        journey_events.occurred_at,
+        later_rows.journey_id,
+        later_rows.entity_id,
+        later_rows.occurred_at,
         observations.stage_order
-    from journey_events
+    from later_rows
     inner join observations
         on
-            journey_events.journey_id = observations.journey_id
-            and journey_events.stage_id = observations.stage_id
+            later_rows.journey_id = observations.journey_id
+            and later_rows.stage_id = observations.stage_id
     where
-        journey_events.meaning = 'stage'
-        and journey_events.occurred_at > observations.as_of
+        later_rows.occurred_at > observations.as_of
 ),
 
 attempt_starts as (
