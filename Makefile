@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Parsing needs a warehouse to connect to, not a built one.
 LINT_ENV := JOURNEY_GAPS_HOME=build/lint DBT_TARGET_PATH=build/lint/dbt DBT_LOG_PATH=build/lint/logs
 
-.PHONY: setup demo dev test test-engines lint format bench lock clean
+.PHONY: setup demo dev test test-proofs test-engines lint format bench lock clean
 
 setup: $(VENV)/.installed
 
@@ -27,7 +27,11 @@ dev: setup  ## Dagster's UI on 127.0.0.1:3000, on the demo.
 
 test: lint  ## All tests on the embedded default.
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/engines \
+		--ignore tests/proofs \
 		--no-loadscope-reorder --durations 15
+
+test-proofs: setup  ## What takes many worlds: any order of arrival, funnels, planted truths, coverage.
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 15 tests/proofs
 
 test-engines: setup  ## The same rows on PostgreSQL as on DuckDB, and what only a server does.
 	$(BIN)/python -m pytest tests/engines --capture no --durations 15
@@ -47,8 +51,9 @@ format: setup
 	$(BIN)/ruff format .
 	$(LINT_ENV) $(BIN)/sqlfluff fix --disable-progress-bar --nocolor models tests/dbt
 
-bench: setup  ## Time and peak memory beside an alternative, in one run.
+bench: setup  ## Time and peak memory beside alternatives, in one run: landing, then the facts at SIZES=1,5,20 million events.
 	$(BIN)/python -m tests.benchmarks.bench
+	$(BIN)/python -m tests.benchmarks.scale
 
 lock: setup  ## Resolve anew after a change of dependencies in pyproject.toml.
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

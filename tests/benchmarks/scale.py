@@ -1,6 +1,6 @@
 """Facts, measures and gaps at 1, 5 and 20 million events, beside the query and the library.
 
-`make bench-scale [SIZES=1,5,20]`. Per size, on one Parquet file made here, each contender in a
+`make bench [SIZES=1,5,20]`. Per size, on one Parquet file made here, each contender in a
 process of its own on two threads: CPU seconds, wall seconds and peak resident memory. Of dbt's
 models only their own work counts (what runs between a node's start and its end), not dbt's
 start-up, which is the same at every size and shown apart.

@@ -80,7 +80,7 @@ def test_conversions_case_by_case(loan: Workbench) -> None:
     rows = loan.query(
         """
         select entries.stage_id, count(*) filter (entries.is_converted), count(*)
-        from intermediate.int_stage_entries as entries
+        from intermediate.int_cohort_entries as entries
         join intermediate.int_stage_observations as observations
             using (journey_id, stage_id)
         where entries.entered_at + interval 30 day <= observations.observed_through

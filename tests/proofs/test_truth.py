@@ -109,10 +109,10 @@ def company(
                 select
                     entries.is_converted::integer as is_converted,
                     {plan.segment.dimension} as segment_value
-                from intermediate.int_stage_entries as entries
+                from intermediate.int_cohort_entries as entries
                 join intermediate.int_period_days as days
                     using (journey_id, stage_id, entered_date)
-                join contacts on contacts.customer_id = split_part(entries.case_id, ':', 2)
+                join contacts on contacts.customer_id = entries.entity_id
                 join accounts using (account_id)
                 where days.period_grain = 'all' and stage_id = '{plan.segment.stage_id}'
                 """
