@@ -8,74 +8,55 @@
     statements, one condition each: a literal skips what is old unread, and two conditions in
     one `or` would be tried row by row. -#}
 
-{#- A query's first column over int_journey_builds, as far as that is built. -#}
-{% macro query_builds(columns, condition) -%}
-    {%- set journey_builds = ref("int_journey_builds") -%}
-    {%- set values = [] -%}
-    {#- Without a schema it is a unit test's fixture. -#}
-    {%- if execute and journey_builds.schema and load_relation(journey_builds) -%}
-        {%- set query -%}
-            select {{ columns }} from {{ journey_builds }} where {{ condition }}
-        {%- endset -%}
-        {%- for row in run_query(query) -%} {%- do values.append(row[0]) -%} {%- endfor -%}
-    {%- endif -%}
-    {{ return(values) }}
-{%- endmacro %}
-
 {#- The journeys, by id, that begin anew in this run, or end. -#}
 {% macro rebuilt_journeys() -%}
-    {{ return(query_builds("journey_id", "is_full_rebuild")) }}
+    {{ return(read_values(ref("int_journey_builds"), "journey_id", "is_full_rebuild")) }}
 {%- endmacro %}
 
 {#- The load after which rows are new to some journey; 0 where one has none behind it. -#}
 {% macro first_new_load() -%}
-    {%- set loads = query_builds(
-        "min(coalesce(from_load_id, 0)) as load_id", "journey_hash is not null"
+    {%- set loads = read_values(
+        ref("int_journey_builds"),
+        "min(coalesce(from_load_id, 0)) as load_id",
+        "journey_hash is not null",
     ) -%}
     {{ return((loads | first | default(0, true)) | int) }}
 {%- endmacro %}
 
-{#- A condition on a journey's id: that it begins anew, or ends. -#}
-{% macro is_of_rebuilt_journey(journey_id) -%}
-    {{ journey_id }} in ('{{ rebuilt_journeys() | join("', '") }}')
+{#- Conditions, in a list, on the id of a journey that begins anew, or ends: none or one. -#}
+{% macro of_rebuilt_journeys(journey_id) -%}
+    {%- set journeys = rebuilt_journeys() -%}
+    {%- if journeys -%}
+        {{ return([journey_id ~ " in ('" ~ journeys | join("', '") ~ "')"]) }}
+    {%- endif -%}
+    {{ return([]) }}
+{%- endmacro %}
+
+{#- A condition on a relation with journey_id and entity_id: that new rows touch the entity.
+    DuckDB joins for `in` at once; for `exists` it first collects all pairs to ask for. -#}
+{% macro is_touched(relation) -%}
+    ({{ relation }}.journey_id, {{ relation }}.entity_id) in (
+        select
+            touched.journey_id,
+            touched.entity_id
+        from {{ ref("int_touched_entities") }} as touched
+    )
 {%- endmacro %}
 
 {#- In an incremental run keeps the rows of touched entities and of journeys whose map
-    changed; else keeps all. `alias` is a relation with journey_id and entity_id. -#}
-{% macro is_rebuilt(alias) -%}
-    {%- set touched_entities = ref("int_touched_entities") -%}
-    {%- set journeys = rebuilt_journeys() -%}
-    {%- if is_incremental() -%}
-        (
-            exists (
-                select 1
-                from {{ touched_entities }} as touched
-                where
-                    touched.journey_id = {{ alias }}.journey_id
-                    and touched.entity_id = {{ alias }}.entity_id
-            )
-            {%- if journeys %}
-            or {{ is_of_rebuilt_journey(alias ~ ".journey_id") }}
-            {%- endif %}
-        )
-    {%- else -%}
-        true
-    {%- endif -%}
+    changed; else keeps all. -#}
+{% macro is_rebuilt(relation) -%}
+    {%- set conditions = (
+        [is_touched(relation)] + of_rebuilt_journeys(relation ~ ".journey_id")
+    ) -%}
+    {%- if is_incremental() -%} ({{ conditions | join(" or ") }}) {%- else -%} true {%- endif -%}
 {%- endmacro %}
 
 {% macro get_incremental_entity_rebuild_sql(arg_dict) %}
     {%- set target = arg_dict["target_relation"] -%}
-    {%- set touched -%}
-        exists (
-            select 1
-            from {{ ref("int_touched_entities") }} as touched
-            where
-                touched.journey_id = {{ target }}.journey_id
-                and touched.entity_id = {{ target }}.entity_id
-        )
-    {%- endset -%}
     {{ delete_and_insert(
-        arg_dict, [touched, is_of_rebuilt_journey(target ~ ".journey_id")]
+        arg_dict,
+        [is_touched(target)] + of_rebuilt_journeys(target ~ ".journey_id"),
     ) }}
 {% endmacro %}
 
@@ -84,56 +65,45 @@
     a journey: what any journey may want. -#}
 {% macro is_new_row(load_id, source_name, journey_id=none) -%}
     {%- set withdrawn_rows = ref("stg_withdrawn_rows") -%}
-    {%- set journeys = rebuilt_journeys() -%}
-    {%- set since = first_new_load() -%}
-    {%- if is_incremental() and (journey_id is not none or not journeys) -%}
-        (
-            {{ load_id }} > {{ since }}
-            or {{ source_name }} = 'crm_opportunities'
-            {%- if journeys %}
-            or {{ is_of_rebuilt_journey(journey_id) }}
-            {%- endif %}
-        )
+    {%- set conditions = (
+        [load_id ~ " > " ~ first_new_load(), source_name ~ " = 'crm_opportunities'"]
+        + of_rebuilt_journeys(journey_id)
+    ) -%}
+    {%- if is_incremental() and (journey_id is not none or conditions | length == 2) -%}
+        ({{ conditions | join(" or ") }})
     {%- else -%}
         true
     {%- endif -%}
 {%- endmacro %}
 
 {% macro get_incremental_row_rebuild_sql(arg_dict) %}
-    {%- set target = arg_dict["target_relation"] -%}
     {%- set since = first_new_load() -%}
+    {%- set withdrawn_rows = ref("stg_withdrawn_rows") -%}
+    {%- set conditions = (
+        ["load_id > " ~ since, "source = 'crm_opportunities'"]
+        + of_rebuilt_journeys("journey_id")
+    ) -%}
     {%- set withdrawn -%}
-        exists (
-            select 1
-            from {{ ref("stg_withdrawn_rows") }} as withdrawn_rows
-            where
-                withdrawn_rows.load_id > {{ since }}
-                and withdrawn_rows.table_name = {{ target }}.source
-                and withdrawn_rows.row_id = {{ target }}.source_row_id
+        (source, source_row_id) in (
+            select
+                withdrawn_rows.table_name,
+                withdrawn_rows.row_id
+            from {{ withdrawn_rows }} as withdrawn_rows
+            where withdrawn_rows.load_id > {{ since }}
         )
     {%- endset -%}
     {#- A log's row that comes again may take another place in its file. -#}
     {%- set moved -%}
-        {{ target }}.source = 'event_log'
-        and exists (
-            select 1
+        source = 'event_log'
+        and (journey_id, source_row_id) in (
+            select
+                rebuilt.journey_id,
+                rebuilt.source_row_id
             from {{ arg_dict["temp_relation"] }} as rebuilt
-            where
-                rebuilt.source = 'event_log'
-                and rebuilt.journey_id = {{ target }}.journey_id
-                and rebuilt.source_row_id = {{ target }}.source_row_id
+            where rebuilt.source = 'event_log'
         )
     {%- endset -%}
-    {{ delete_and_insert(
-        arg_dict,
-        [
-            "load_id > " ~ since,
-            "source = 'crm_opportunities'",
-            is_of_rebuilt_journey("journey_id"),
-            withdrawn,
-            moved,
-        ],
-    ) }}
+    {{ delete_and_insert(arg_dict, conditions + [withdrawn, moved]) }}
 {% endmacro %}
 
 {#- In an incremental run keeps the rows of devices with a new or a withdrawn event. -#}

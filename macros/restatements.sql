@@ -46,17 +46,11 @@
 {#- The strategy `restatement_log`: appends. What a run found that broke off before its
     state was written is found again, and so goes first. -#}
 {% macro get_incremental_restatement_log_sql(arg_dict) %}
-    {%- set target_relation = arg_dict["target_relation"] -%}
-    {%- set columns = arg_dict["dest_columns"] | map(attribute="quoted") | join(", ") -%}
     {%- set state = measure_state_relation() -%}
-    {%- if state is not none -%}
-    delete from {{ target_relation }}
-    where run_number > (select max(run_number) from {{ state }});
-    {%- endif %}
-
-    insert into {{ target_relation }} ({{ columns }})
-    select {{ columns }}
-    from {{ arg_dict["temp_relation"] }};
+    {{ delete_and_insert(
+        arg_dict,
+        ["run_number > (select max(run_number) from " ~ state ~ ")"] if state else [],
+    ) }}
 {% endmacro %}
 
 {#- Whether two doubles are the same figure: engines add up in orders of their own. -#}
@@ -69,4 +63,15 @@
         )
         or ({{ left }} is null and {{ right }} is null)
     )
+{%- endmacro %}
+
+{#- The number of this run: one more than the last whose figures were kept, or, where none
+    were, than the last that logged. -#}
+{% macro this_run_number(previous_measures, restatements) -%}
+    select
+        coalesce(
+            (select max(run_number) from {{ previous_measures }}),
+            (select max(run_number) from {{ restatements }}),
+            0
+        ) + 1 as run_number
 {%- endmacro %}

@@ -66,3 +66,40 @@
     || chr(31) || coalesce(({{ column }})::varchar, chr(30))
     {%- endfor %}
 {%- endmacro %}
+
+{#- Events with the rules of int_journey_rules that they meet, as a select of its own. -#}
+{% macro rule_matches(events, rules, by_name) -%}
+    select
+        {{ rules }}.journey_id,
+        {{ rules }}.meaning,
+        {{ rules }}.stage_id,
+        {{ rules }}.touchpoint_id,
+        {{ rules }}.funnel_id,
+        {{ rules }}.step_order,
+        {{ rules }}.rule_rank,
+        {{ events }}.source,
+        {{ events }}.source_row_id,
+        {{ events }}.occurred_at,
+        {{ events }}.event_seq,
+        {{ events }}.customer_id,
+        {{ events }}.account_id,
+        {{ events }}.opportunity_id,
+        {{ events }}.support_contact_id,
+        {{ events }}.source_case_id,
+        {{ events }}.load_id,
+        case when {{ events }}.customer_id is null then {{ events }}.anonymous_id end
+            as anonymous_id,
+        coalesce(
+            {{ event_property(events, rules ~ '.owner_column') }},
+            {{ rules }}.owner_team
+        ) as owner_team,
+        {{ event_property(events, rules ~ '.held_property') }} as held_value
+    from {{ events }}
+    inner join {{ rules }}
+        on
+            {{ events }}.source = {{ rules }}.source
+            {%- if by_name %}
+            and {{ events }}.event_name = {{ rules }}.event_name
+            {%- endif %}
+            and {{ meets_property(events, rules) }}
+{%- endmacro %}

@@ -27,6 +27,24 @@
     least(greatest({{ wilson_bound(proportion, trials, "+") }}, {{ proportion }}), 1)
 {%- endmacro %}
 
+{#- Design effect of a rate over clusters, from sums over them of the numerator x and the size
+    n; at least 1. One cluster says nothing of the variance. -#}
+{% macro design_effect(rate, clusters, sum_xx, sum_xn, sum_nn, trials) -%}
+    case
+        when {{ rate }} in (0, 1) or {{ clusters }} < 2 then 1
+        else greatest(
+            1,
+            {{ clusters }} / ({{ clusters }} - 1)
+            * (
+                {{ sum_xx }}
+                - 2 * {{ rate }} * {{ sum_xn }}
+                + {{ rate }} * {{ rate }} * {{ sum_nn }}
+            )
+            / ({{ trials }} * {{ rate }} * (1 - {{ rate }}))
+        )
+    end
+{%- endmacro %}
+
 {#- Two-sided p of a standard normal z. Hart's rational approximation in double precision
     (G. West, Better approximations to cumulative normal functions, 2005). -#}
 {% macro normal_two_sided_p(z) -%}

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from tests import reference
 from tests.conftest import Workbench
+from tests.maps import write_tables
 from tests.reference import Event, Identities, Journey, Touch, Transition, Visit
 
 Row = dict[str, Any]
@@ -589,15 +590,11 @@ def tables(some: Iterable[World], loads: Collection[int] | None = None) -> Rows:
 
 def write_map(folder: Path, changes: Mapping[str, tuple[str, str]] | None = None) -> Path:
     """The map of the worlds, with a replacement per table."""
-    folder.mkdir()
-    for table, text in MAP.items():
-        lines = "\n".join(line.strip() for line in text.strip().splitlines())
-        if changes and table in changes:
-            old, new = changes[table]
-            assert old in lines
-            lines = lines.replace(old, new)
-        (folder / f"{table}.csv").write_text(lines + "\n")
-    return folder
+    changed = dict(MAP)
+    for table, (old, new) in (changes or {}).items():
+        assert old in MAP[table]
+        changed[table] = MAP[table].replace(old, new)
+    return write_tables(folder, changed)
 
 
 def write_files(folder: Path, rows: Rows, is_declared: bool = True) -> Path:

@@ -156,6 +156,10 @@ def _time_zone(value: str) -> str:
     return _checked(value, value in zones, message, f"write it like '{close[0]}'")
 
 
+def _without_quote(value: str) -> str:
+    return _checked(value, '"' not in value, "a quote in a name", "write the name alone")
+
+
 # Cells that depend on cells to their left. A cell that is wrong itself is not in info.data.
 
 
@@ -169,12 +173,7 @@ def _property_name(value: str, info: ValidationInfo) -> str:
     source = info.data.get("source")
     is_known = source not in _ACTOR_ONLY or value == "resource"
     message = f"{source} has no property '{value}'"
-    _checked(value, is_known, message, "its only one is resource, who did it")
-    return _checked(value, '"' not in value, "a quote in a name", "write the name alone")
-
-
-def _held_property(value: str) -> str:
-    return _checked(value, '"' not in value, "a quote in a name", "write the name alone")
+    return _checked(value, is_known, message, "its only one is resource, who did it")
 
 
 def _property_operator(value: str | None, info: ValidationInfo) -> str | None:
@@ -269,8 +268,8 @@ Category = Annotated[str, _one_of("low_hanging_fruit process_tweak long_term_pro
 FeedbackType = Annotated[str, _one_of(_FEEDBACK_TYPES, "feedback type")]
 
 EventName = Annotated[str, AfterValidator(_event_name)]
-PropertyName = Annotated[str, AfterValidator(_property_name)]
-HeldProperty = Annotated[str, AfterValidator(_held_property)]
+PropertyName = Annotated[str, AfterValidator(_property_name), AfterValidator(_without_quote)]
+HeldProperty = Annotated[str, AfterValidator(_without_quote)]
 Operator = Annotated[str, _one_of(_OPERATORS, "operator")]
 PropertyOperator = Annotated[Operator | None, AfterValidator(_property_operator)]
 PropertyValue = Annotated[str | None, AfterValidator(_property_value)]

@@ -5,14 +5,11 @@ shape) COPIES times over with other case ids, and runs each contender in a proce
 """
 
 import csv
-import multiprocessing
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +19,7 @@ import duckdb
 from orchestration.journey_map import load_journey_map, write_seeds
 from orchestration.landing.load import land
 from orchestration.settings import PROJECT_DIR, Settings
+from tests.benchmarks.measuring import measured
 
 LOG = PROJECT_DIR.parent / "shared" / "data" / "bpic2012"
 LOAN_MAP = PROJECT_DIR / "examples" / "loan_application"
@@ -110,24 +108,10 @@ def facts_with_pandas(home: Path) -> None:
     visits.to_parquet(home / "visits.parquet")
 
 
-def measured(what: str, work: Callable[[], None]) -> None:
-    """Run in a forked process; print seconds and the peak resident memory of its tree."""
-
-    def child(pipe: "multiprocessing.connection.Connection") -> None:
-        began = time.perf_counter()
-        work()
-        usage = [
-            resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        ]
-        pipe.send((time.perf_counter() - began, max(each.ru_maxrss for each in usage) / 1024))
-
-    receive, send = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=child, args=(send,))
-    process.start()
-    send.close()
-    seconds, megabytes = receive.recv()
-    process.join()
-    print(f"{what:<52}{seconds:>8.1f} s{megabytes:>8.0f} MB", flush=True)
+def run(what: str, work: Callable[[], None]) -> None:
+    """Run a contender; print its wall seconds and peak memory."""
+    cost = measured(work)
+    print(f"{what:<52}{cost.wall_seconds:>8.1f} s{cost.peak_mb:>8.0f} MB", flush=True)
 
 
 def main() -> None:
@@ -138,14 +122,12 @@ def main() -> None:
         files.mkdir(parents=True)
         write_events(home / "csv" / "events.csv")
         print("1,000,000 events:")
-        measured("land CSV, journey-gaps (typed, quarantined, stored)", lambda: land_csv(home))
-        measured("read CSV, pandas (typed, nothing stored)", lambda: read_csv_with_pandas(home))
+        run("land CSV, journey-gaps (typed, quarantined, stored)", lambda: land_csv(home))
+        run("read CSV, pandas (typed, nothing stored)", lambda: read_csv_with_pandas(home))
         if LOG.is_dir():
             print("262,200 events:")
-            measured("land XES, journey-gaps (typed, quarantined, stored)", lambda: land_xes(home))
-            measured(
-                "read XES, pm4py (a data frame, nothing stored)", lambda: read_xes_with_pm4py(home)
-            )
+            run("land XES, journey-gaps (typed, quarantined, stored)", lambda: land_xes(home))
+            run("read XES, pm4py (a data frame, nothing stored)", lambda: read_xes_with_pm4py(home))
             with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
                 ordered = f"select {COLUMNS} from raw.event_log order by event_seq"
                 connection.execute(f"copy ({ordered}) to '{home / 'log.parquet'}'")
@@ -166,10 +148,10 @@ def main() -> None:
         print(f"{counted[0][0]:,} events:")
         settings = Settings(home=home)
         write_seeds(load_journey_map(LOAN_MAP), settings.seed_dir)
-        measured("land Parquet, journey-gaps", lambda: land_parquet(home))
-        measured("facts, full build, journey-gaps", lambda: facts_with_dbt(home))
-        measured("facts, nothing new, journey-gaps", lambda: facts_with_dbt(home))
-        measured("facts, pandas by hand (no attempts, no as_of)", lambda: facts_with_pandas(home))
+        run("land Parquet, journey-gaps", lambda: land_parquet(home))
+        run("facts, full build, journey-gaps", lambda: facts_with_dbt(home))
+        run("facts, nothing new, journey-gaps", lambda: facts_with_dbt(home))
+        run("facts, pandas by hand (no attempts, no as_of)", lambda: facts_with_pandas(home))
         for file in settings.seed_dir.iterdir():
             file.unlink()
         settings.seed_dir.rmdir()

@@ -7,12 +7,9 @@ start-up, which is the same at every size and shown apart.
 """
 
 import json
-import multiprocessing
 import os
-import resource
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,8 @@ import duckdb
 from orchestration.journey_map import load_journey_map, write_seeds
 from orchestration.landing.contract import create_tables_sql
 from orchestration.settings import PROJECT_DIR, Settings
+from tests.benchmarks.measuring import Cost, cpu_seconds, measured
+from tests.maps import write_tables
 
 MILLION = 1_000_000
 INCREMENT = 50_000
@@ -95,6 +94,12 @@ FACT_FUNNEL = """
     select furthest_step, count(*) from marts.fct_funnel_attempts
     where funnel_id = 'five_steps' group by furthest_step
 """
+# The columns that the facts' views make when they are read.
+READ_FACTS = """
+    select bit_xor(hash(visits)) from marts.fct_stage_visits as visits
+    union all
+    select bit_xor(hash(transitions)) from marts.fct_stage_transitions as transitions
+"""
 GROUPS = {
     "facts": (
         *("int_stage_visits", "int_visit_touchpoints", "fct_stage_visits"),
@@ -104,9 +109,13 @@ GROUPS = {
 }
 
 
-def write_parquet(path: Path, events: int, seed: float = 0.5) -> None:
-    """Long-tailed cases over 100 weeks: repeats, back moves, returns after quiet, some wins."""
-    cases = int(events / 7.1)
+def write_parquet(path: Path, increment: Path, events: int, seed: float = 0.5) -> None:
+    """Long-tailed cases over 100 weeks: repeats, back moves, returns after quiet, some wins.
+
+    The events that come last are not in the file but in the increment.
+    """
+    cases = int(events / 6.2)
+    everything = path.with_name("everything.parquet")
     with duckdb.connect() as connection:
         connection.execute(f"set threads = 1; select setseed({seed})")
         connection.execute(f"""
@@ -115,7 +124,7 @@ def write_parquet(path: Path, events: int, seed: float = 0.5) -> None:
                     select
                         number,
                         least(400, floor(3 * pow(random(), -0.62)))::int as length,
-                        (random() * 86400 * 630)::bigint as began,
+                        (random() * 86400 * 700)::bigint as began,
                         (random() * 8)::int as segment,
                         random() as pace,
                         0.3 + random() as speed,
@@ -144,9 +153,24 @@ def write_parquet(path: Path, events: int, seed: float = 0.5) -> None:
                     'ev' || lpad((row_number() over ())::varchar, 12, '0') as event_id,
                     'segment_' || segment as segment
                 from events
+                where second < 86400 * 700
                 order by second
-            ) to '{path}' (format parquet)
+            ) to '{everything}' (format parquet)
         """)
+        connection.execute(f"""
+            set variable began = (
+                select event_ts from '{everything}'
+                order by event_ts desc limit 1 offset {INCREMENT - 1}
+            );
+            copy (
+                select * from '{everything}' where event_ts < getvariable('began')
+                order by event_ts
+            ) to '{path}' (format parquet);
+            copy (
+                select * from '{everything}' where event_ts >= getvariable('began')
+            ) to '{increment}' (format parquet)
+        """)
+    everything.unlink()
 
 
 def write_warehouse(settings: Settings, path: Path) -> None:
@@ -159,6 +183,7 @@ def write_warehouse(settings: Settings, path: Path) -> None:
 
 
 def insert_sql(relation: str, load: int, suffix: str = "") -> str:
+    """Landed rows of load number `load`; with a suffix, other events than those they are of."""
     return f"""
         insert into raw.events by name
         select
@@ -177,9 +202,9 @@ def insert_sql(relation: str, load: int, suffix: str = "") -> str:
     """
 
 
-def add_increment(settings: Settings, path: Path) -> None:
-    """New events of random customers, on the last day and the days before it."""
-    sample = f"""(
+def scattered(path: Path) -> str:
+    """As many events, but of customers of any age, each as likely as it has events."""
+    return f"""(
         select
             event_id,
             entity_id,
@@ -190,8 +215,11 @@ def add_increment(settings: Settings, path: Path) -> None:
         from '{path}'
         using sample reservoir({INCREMENT} rows) repeatable (7)
     )"""
+
+
+def add_load(settings: Settings, relation: str, load: int) -> None:
     with duckdb.connect(str(settings.warehouse)) as connection:
-        connection.execute(insert_sql(sample, 2, "-new"))
+        connection.execute(insert_sql(relation, load, f"-{load}"))
 
 
 def build(settings: Settings) -> dict[str, Any]:
@@ -251,32 +279,6 @@ def by_group(nodes: dict[str, tuple[float, float]]) -> dict[str, tuple[float, fl
         sum(wall for _, wall in nodes.values()),
     )
     return groups
-
-
-def cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-def measured(work: Callable[[], Any]) -> tuple[Any, float, float, float]:
-    """Its result, CPU seconds, wall seconds and peak MB, in a spawned process."""
-
-    def child(pipe: Any) -> None:
-        began, cpu = time.perf_counter(), cpu_seconds()
-        result = work()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        pipe.send((result, cpu_seconds() - cpu, time.perf_counter() - began, peak))
-
-    receive, send = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=child, args=(send,))
-    process.start()
-    send.close()
-    try:
-        measurement: tuple[Any, float, float, float] = receive.recv()
-    except EOFError:
-        raise SystemExit("a contender failed: see above") from None
-    process.join()
-    return measurement
 
 
 def naive(path: Path, folder: Path) -> None:
@@ -339,9 +341,20 @@ def main() -> None:
         print(f"\nincrement at {sizes[-1]:g} M / at {sizes[0]:g} M: {last / first:.2f}")
 
 
+def show_build(what: str, cost: Cost) -> dict[str, tuple[float, float]]:
+    groups = by_group(cost.result)
+    for group in ("mapping", "facts", "funnels", "measures", "gaps", "all models"):
+        line(f"{what}: {group}", *groups[group], cost.peak_mb if group == "all models" else None)
+    if os.environ.get("VERBOSE"):
+        slowest = sorted(cost.result.items(), key=lambda item: -item[1][0])[:25]
+        print(json.dumps({node: round(cpu, 1) for node, (cpu, _) in slowest}))
+    return groups
+
+
 def run_size(folder: Path, size: float) -> float:
-    path = folder / "events.parquet"
-    write_parquet(path, int(size * MILLION))
+    """The CPU seconds of the increment's models."""
+    path, increment = folder / "events.parquet", folder / "increment.parquet"
+    write_parquet(path, increment, int(size * MILLION))
     [(events, entities)] = duckdb.sql(
         f"select count(*), count(distinct entity_id) from '{path}'"
     ).fetchall()
@@ -355,34 +368,21 @@ def run_size(folder: Path, size: float) -> float:
     line("polars, shifts by hand", cpu, wall, peak)
 
     settings = Settings(home=folder / "home", threads=1)
-    journey_map = folder / "map"
-    journey_map.mkdir()
-    for table, text in MAP.items():
-        rows = "\n".join(row.strip() for row in text.strip().splitlines())
-        (journey_map / f"{table}.csv").write_text(rows + "\n")
-    write_seeds(load_journey_map(journey_map), settings.seed_dir)
+    write_seeds(load_journey_map(write_tables(folder / "map", MAP)), settings.seed_dir)
     try:
         write_warehouse(settings, path)
         measured(lambda: seed(settings))
-        nodes, _, _, peak = measured(lambda: build(settings))
-        full = by_group(nodes)
-        for group in ("mapping", "facts", "funnels", "measures", "gaps", "all models"):
-            line(f"full build: {group}", *full[group], peak if group == "all models" else None)
-        if os.environ.get("VERBOSE"):
-            print(json.dumps(dict(sorted(nodes.items(), key=lambda item: -item[1][0])[:25])))
+        full = show_build("full build", measured(lambda: build(settings)))
+        _, cpu, wall, _ = measured(lambda: query(settings.warehouse, READ_FACTS))
+        line("every column of both facts, read", cpu, wall)
         _, raw_cpu, raw_wall, _ = measured(lambda: query(settings.warehouse, RAW_FUNNEL))
         line("five-step funnel from raw events", raw_cpu, raw_wall)
         _, fact_cpu, fact_wall, _ = measured(lambda: query(settings.warehouse, FACT_FUNNEL))
         print(f"| five-step funnel from the facts | {fact_cpu:.2f} | {fact_wall:.2f} | |")
-        add_increment(settings, path)
-        nodes, _, _, peak = measured(lambda: build(settings))
-        increment = by_group(nodes)
-        for group in ("mapping", "facts", "funnels", "measures", "gaps", "all models"):
-            line(
-                f"50,000 more: {group}", *increment[group], peak if group == "all models" else None
-            )
-        if os.environ.get("VERBOSE"):
-            print(json.dumps(dict(sorted(nodes.items(), key=lambda item: -item[1][0])[:25])))
+        add_load(settings, f"'{increment}'", 2)
+        next_events = show_build("50,000 more", measured(lambda: build(settings)))
+        add_load(settings, scattered(path), 3)
+        show_build("50,000 of any customers", measured(lambda: build(settings)))
     finally:
         for file in settings.seed_dir.iterdir():
             file.unlink()
@@ -396,11 +396,11 @@ def run_size(folder: Path, size: float) -> float:
         "measures and gaps / facts": (later[0] / facts_cpu, later[1] / facts_wall),
         "funnel from raw / from facts": (raw_cpu / fact_cpu, raw_wall / fact_wall),
         "increment / full build": tuple(
-            increment["all models"][part] / full["all models"][part] for part in (0, 1)
+            next_events["all models"][part] / full["all models"][part] for part in (0, 1)
         ),
     }.items():
         print(f"| {what} | {parts[0]:.2f} | {parts[1]:.2f} |", flush=True)
-    return increment["all models"][1]
+    return next_events["all models"][0]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Workbench
+from tests.maps import write_tables
 
 MAP = {
     "journeys": """
@@ -49,13 +50,9 @@ class Claims:
     files: list[Path] = field(default_factory=list)
 
     def use_map(self, window_days: int) -> None:
-        folder = self.folder / f"map_{window_days}"
-        folder.mkdir()
-        for table, text in MAP.items():
-            lines = [line.strip() for line in text.strip().splitlines()]
-            rows = "\n".join(lines).replace(",UTC,7", f",UTC,{window_days}")
-            (folder / f"{table}.csv").write_text(rows + "\n")
-        self.workbench.use_map(folder)
+        journeys = MAP["journeys"].replace(",UTC,7", f",UTC,{window_days}")
+        tables = {**MAP, "journeys": journeys}
+        self.workbench.use_map(write_tables(self.folder / f"map_{window_days}", tables))
 
     def land(self, *events: tuple[str, str, str, datetime]) -> None:
         """Rows of event_id, case, activity and time, as one file of a load of its own."""

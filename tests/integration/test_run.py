@@ -24,6 +24,7 @@ import yaml
 
 from orchestration.locking import WarehouseLock
 from orchestration.settings import PROJECT_DIR, Settings
+from tests.maps import write_tables
 
 pytestmark = pytest.mark.slow
 
@@ -57,14 +58,9 @@ MAP = {
 
 
 def write_map(folder: Path) -> Path:
-    folder.mkdir()
-    shutil.copy(PROJECT_DIR / "examples" / "loan_application" / "entity_links.csv", folder)
-    for table, text in MAP.items():
-        lines = [line.strip() for line in text.strip().splitlines()]
-        (folder / f"{table}.csv").write_text("\n".join(lines) + "\n")
-    links = folder / "entity_links.csv"
-    links.write_text(links.read_text().replace("loan_application", "claims"))
-    return folder
+    links = (PROJECT_DIR / "examples" / "loan_application" / "entity_links.csv").read_text()
+    tables = {**MAP, "entity_links": links.replace("loan_application", "claims")}
+    return write_tables(folder, tables)
 
 
 def write_log(folder: Path, name: str = "event_log.csv", first: int = 0, cases: int = 300) -> Path:

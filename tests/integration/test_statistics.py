@@ -24,6 +24,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from orchestration.settings import PROJECT_DIR
 from tests.conftest import LOAN_MAP, Workbench
+from tests.maps import write_tables
 
 CELL = ["stage_id", "period_grain", "period_start"]
 LEVELS = {"p50": 0.5, "p75": 0.75, "p90": 0.9}
@@ -55,11 +56,6 @@ window_returned,time_to_advance_p50,1,loan_application,offer_returned,industry,3
 """
 
 
-def frame(workbench: Workbench, sql: str) -> pd.DataFrame:
-    with duckdb.connect(str(workbench.settings.warehouse), read_only=True) as connection:
-        return connection.execute(sql).df()
-
-
 @pytest.fixture(scope="module")
 def judged(
     loan: Workbench,
@@ -69,7 +65,7 @@ def judged(
     """The loan log with a benchmark on every stage."""
     folder = tmp_path_factory.mktemp("judged_map")
     shutil.copytree(LOAN_MAP, folder, dirs_exist_ok=True)
-    (folder / "benchmarks.csv").write_text(BENCHMARKS.lstrip())
+    write_tables(folder, {"benchmarks": BENCHMARKS})
     workbench = make_workbench("judged")
     workbench.home.mkdir(parents=True)
     shutil.copy(loan.settings.warehouse, workbench.settings.warehouse)
@@ -81,16 +77,16 @@ def judged(
 def test_wilson_intervals_and_design_effects(loan: Workbench, demo: Workbench) -> None:
     clustered = 0
     for workbench in (loan, demo):
-        rates = frame(
-            workbench, "select * from marts.fct_measures where metric_id = 'conversion_rate'"
+        rates = workbench.frame(
+            "select * from marts.fct_measures where metric_id = 'conversion_rate'"
         )
-        entries = frame(
-            workbench,
+        entries = workbench.frame(
             """
-            select days.period_grain, days.period_start, entries.*
+            select periods.period_grain, periods.period_start, entries.*
             from intermediate.int_cohort_entries as entries
-            join intermediate.int_period_days as days
-                using (journey_id, stage_id, entered_date)
+            join intermediate.int_periods as periods
+                using (journey_id, stage_id)
+            where entered_date >= period_start and entered_date < period_end
             """,
         )
         groups = dict(list(entries.groupby(CELL)))
@@ -210,7 +206,7 @@ def test_quantiles_and_their_intervals_are_kaplan_meier(
 ) -> None:
     """To the microsecond, in every cell; beside them the completers' own quantiles."""
     workbench = request.getfixturevalue(name)
-    measured = frame(workbench, "select * from marts.fct_measures where metric_id like 'time_%'")
+    measured = workbench.frame("select * from marts.fct_measures where metric_id like 'time_%'")
     seen: dict[str, int] = defaultdict(int)
     for kind, units in cohort_units(workbench).items():
         of_kind = measured[measured["metric_id"].str.startswith(METRICS[kind])]
@@ -251,7 +247,7 @@ def test_quantiles_and_their_intervals_are_kaplan_meier(
 
 
 def _cells_with_units(workbench: Workbench, units: pd.DataFrame) -> Iterator[pd.Series]:
-    for _, period in frame(workbench, "select * from intermediate.int_periods").iterrows():
+    for _, period in workbench.frame("select * from intermediate.int_periods").iterrows():
         if len(units_of(units, period)):
             yield period
 
@@ -259,23 +255,21 @@ def _cells_with_units(workbench: Workbench, units: pd.DataFrame) -> Iterator[pd.
 @pytest.mark.parametrize("name", ["loan", "demo"])
 def test_times_count_their_clusters(name: str, request: pytest.FixtureRequest) -> None:
     workbench = request.getfixturevalue(name)
-    measured = frame(
-        workbench, "select * from marts.fct_measures where metric_id like 'time_%_p90'"
-    )
-    views = {"time_in_stage_p90": "visits", "time_to_advance_p90": "entries"}
-    for metric_id, view in views.items():
-        units = frame(
-            workbench,
+    measured = workbench.frame("select * from marts.fct_measures where metric_id like 'time_%_p90'")
+    views = {"time_in_stage": "visits", "time_to_advance": "entries"}
+    for time, view in views.items():
+        units = workbench.frame(
             f"""
-            select days.journey_id, days.stage_id, period_grain, period_start, cluster_id
+            select units.journey_id, units.stage_id, period_grain, period_start, cluster_id
             from intermediate.int_cohort_{view} as units
-            join intermediate.int_period_days as days
-                on units.journey_id = days.journey_id and units.stage_id = days.stage_id
-                and units.entered_date = days.entered_date
+            join intermediate.int_periods as periods
+                on units.journey_id = periods.journey_id and units.stage_id = periods.stage_id
+            where entered_date >= period_start and entered_date < period_end
+                and {time}_us is not null
             """,
         )
         expected = units.groupby(["journey_id", *CELL])["cluster_id"].nunique()
-        rows = measured[measured["metric_id"] == metric_id].set_index(["journey_id", *CELL])
+        rows = measured[measured["metric_id"] == f"{time}_p90"].set_index(["journey_id", *CELL])
         assert len(expected) == len(rows)
         assert (rows["n_clusters"] == expected.loc[rows.index]).all()
 
@@ -283,8 +277,7 @@ def test_times_count_their_clusters(name: str, request: pytest.FixtureRequest) -
 @pytest.mark.parametrize("name", ["loan", "demo"])
 def test_curves_are_exact_at_their_points(name: str, request: pytest.FixtureRequest) -> None:
     workbench = request.getfixturevalue(name)
-    curves = frame(
-        workbench,
+    curves = workbench.frame(
         """
         select curves.*, periods.period_end
         from marts.fct_survival_curves as curves
@@ -293,7 +286,7 @@ def test_curves_are_exact_at_their_points(name: str, request: pytest.FixtureRequ
         order by duration_us
         """,
     )
-    measured = frame(workbench, "select * from marts.fct_measures where metric_id like 'time_%'")
+    measured = workbench.frame("select * from marts.fct_measures where metric_id like 'time_%'")
     units_by_kind = cohort_units(workbench)
     keys = ["journey_id", *CELL, "curve_kind"]
     assert set(curves["period_grain"]) == {"trailing_13_weeks", "all"}
@@ -330,21 +323,19 @@ def test_curves_are_exact_at_their_points(name: str, request: pytest.FixtureRequ
 def test_advancing_is_the_cumulative_incidence_beside_exits(loan: Workbench) -> None:
     """While nobody is censored, 1 - S is Aalen-Johansen's incidence with exits competing."""
     units = cohort_units(loan)["advancing"]
-    points = frame(
-        loan,
+    points = loan.frame(
         """
         select * from marts.fct_survival_curves
         where curve_kind = 'advancing' and period_grain = 'all' and stage_id = 'offer_sent'
         """,
     )
-    period = frame(
-        loan,
+    period = loan.frame(
         "select * from intermediate.int_periods where period_grain = 'all' "
         "and stage_id = 'offer_sent'",
     ).iloc[0]
     cell = units_of(units, period)
-    visits = frame(
-        loan, "select case_id, max(entered_at) as at from marts.fct_stage_visits group by 1"
+    visits = loan.frame(
+        "select case_id, max(entered_at) as at from marts.fct_stage_visits group by 1"
     )
     ended_at = cell["case_id"].map(visits.set_index("case_id")["at"])
     left_after = (ended_at - cell["entered_at"]) // pd.Timedelta(microseconds=1)
@@ -367,8 +358,7 @@ def test_advancing_is_the_cumulative_incidence_beside_exits(loan: Workbench) -> 
 
 
 def test_a_mature_conversion_rate_is_the_incidence_at_its_window(judged: Workbench) -> None:
-    rows = frame(
-        judged,
+    rows = judged.frame(
         """
         select survivals.survival, measures.value, measures.stage_id
         from intermediate.int_benchmark_survival as survivals
@@ -386,8 +376,7 @@ def test_a_mature_conversion_rate_is_the_incidence_at_its_window(judged: Workben
 
 
 def test_a_time_is_judged_by_the_survival_at_the_benchmark(judged: Workbench) -> None:
-    rows = frame(
-        judged,
+    rows = judged.frame(
         """
         select survivals.*, periods.period_end, benchmarks.journey_id, benchmarks.stage_id,
             benchmarks.metric_id, benchmarks.value
@@ -437,14 +426,14 @@ def test_intervals_of_quantiles_cover_them(
     journeys = ["first", "second", "third"]
     spread, median_days, gap = 0.8, 4.0, timedelta(days=1)
     draw = np.random.default_rng(20)
-    tables = {
+    headers = {
         "journeys": "journey_id,name,entity,attempt_gap_days,order_mode,time_zone,"
         "conversion_window_days",
         "stages": "journey_id,stage_id,stage_order,phase,stage_kind,is_optional",
         "stage_rules": "journey_id,stage_id,source,event_name",
         "entity_links": "journey_id,source,entity_column",
     }
-    lines: dict[str, list[str]] = {name: [header] for name, header in tables.items()}
+    lines: dict[str, list[str]] = {name: [header] for name, header in headers.items()}
     events: list[tuple[str, str, datetime]] = []
     for journey in journeys:
         lines["journeys"].append(f"{journey},{journey},customer,1,ordered,UTC,1")
@@ -463,20 +452,17 @@ def test_intervals_of_quantiles_cover_them(
                     at += time + timedelta(days=draw.exponential(3))
                 else:
                     at += censored
-    for folder in (tmp_path / "map", tmp_path / "files"):
-        folder.mkdir()
-    for name, rows in lines.items():
-        (tmp_path / "map" / f"{name}.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "files").mkdir()
     with (tmp_path / "files" / "events.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["event_id", "customer_id", "event_name", "occurred_at", "properties"])
         writer.writerows([f"e{number}", *row, "{}"] for number, row in enumerate(events))
     workbench = make_workbench("coverage")
-    workbench.use_map(tmp_path / "map")
+    tables = {name: "\n".join(rows) for name, rows in lines.items()}
+    workbench.use_map(write_tables(tmp_path / "map", tables))
     workbench.land(tmp_path / "files")
     workbench.build()
-    weeks = frame(
-        workbench,
+    weeks = workbench.frame(
         """
         select * from marts.fct_measures
         where metric_id like 'time_%' and period_grain = 'week' and is_mature and not is_partial
@@ -515,8 +501,8 @@ def test_two_sided_p_is_that_of_the_normal_distribution(loan: Workbench) -> None
 
 
 def test_p_is_where_the_interval_begins_to_exclude_the_benchmark(judged: Workbench) -> None:
-    ranking = frame(judged, "select * from marts.gap_ranking where p_value is not null")
-    effective = frame(judged, "select * from marts.fct_measures")
+    ranking = judged.frame("select * from marts.gap_ranking where p_value is not null")
+    effective = judged.frame("select * from marts.fct_measures")
     checked = 0
     for _, row in ranking[ranking["metric_id"] == "conversion_rate"].iterrows():
         if not 1e-8 < row["p_value"] < 0.999:
@@ -533,8 +519,8 @@ def test_p_is_where_the_interval_begins_to_exclude_the_benchmark(judged: Workben
 
 
 def test_verdicts_severity_and_ranks(judged: Workbench) -> None:
-    ranking = frame(judged, "select * from marts.gap_ranking").set_index("benchmark_id")
-    measured = frame(judged, "select * from marts.fct_measures")
+    ranking = judged.frame("select * from marts.gap_ranking").set_index("benchmark_id")
+    measured = judged.frame("select * from marts.fct_measures")
     # It was valid until 2011 and the last period ends in 2012.
     assert "no_longer_valid" not in ranking.index
     assert ranking.loc["other_window", "verdict"] == "definition_mismatch"
@@ -581,8 +567,8 @@ def test_verdicts_severity_and_ranks(judged: Workbench) -> None:
 
 
 def test_reach_counts_the_cases_of_the_period(judged: Workbench) -> None:
-    ranking = frame(judged, "select * from marts.gap_ranking where reach is not null")
-    visits = frame(judged, "select case_id, stage_id, entered_at from marts.fct_stage_visits")
+    ranking = judged.frame("select * from marts.gap_ranking where reach is not null")
+    visits = judged.frame("select case_id, stage_id, entered_at from marts.fct_stage_visits")
     local = visits["entered_at"].dt.tz_localize("UTC").dt.tz_convert("Europe/Amsterdam")
     days = local.dt.tz_localize(None).dt.normalize()
     assert len(ranking) > 5
@@ -593,7 +579,7 @@ def test_reach_counts_the_cases_of_the_period(judged: Workbench) -> None:
 
 
 def test_trends_are_mover_differences_of_mature_whole_weeks(judged: Workbench) -> None:
-    trends = frame(judged, "select * from marts.gap_trends order by benchmark_id, period_start")
+    trends = judged.frame("select * from marts.gap_trends order by benchmark_id, period_start")
     weeks: dict[Any, pd.Series] = {
         (row["benchmark_id"], row["period_start"]): row for _, row in trends.iterrows()
     }
@@ -636,7 +622,7 @@ def test_trends_are_mover_differences_of_mature_whole_weeks(judged: Workbench) -
 
 def test_the_demo_shows_what_was_planted(demo: Workbench) -> None:
     truth = json.loads((PROJECT_DIR / "seeds" / "demo_truth.json").read_text())
-    ranking = frame(demo, "select * from marts.gap_ranking").set_index("benchmark_id")
+    ranking = demo.frame("select * from marts.gap_ranking").set_index("benchmark_id")
     lagging = ranking[ranking["verdict"] == "lagging"]
     ranked = lagging["lag_rank"].dropna().sort_values()
 

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Workbench
-from tests.integration.test_incremental import write_map
+from tests.histories import write_map
+from tests.maps import write_tables
 
 ORIGIN, END = datetime(1970, 1, 1), datetime(2036, 1, 1)
 DAY, SECOND, NOTHING = timedelta(days=1), timedelta(seconds=1), timedelta(0)
@@ -95,7 +96,7 @@ def time_of_day(clock: str) -> timedelta:
     return timedelta(hours=int(clock[:2]), minutes=int(clock[3:]))
 
 
-def calendar_rows() -> tuple[str, str]:
+def calendar_tables() -> dict[str, str]:
     calendars = ["calendar_id,time_zone,weekday,opens_at,closes_at"]
     holidays = ["calendar_id,holiday_date,name"]
     for place, zone in ZONES.items():
@@ -107,7 +108,7 @@ def calendar_rows() -> tuple[str, str]:
             ]
             if kind != "always":
                 holidays += [f"{kind}_{place},{day},closed" for day in HOLIDAYS]
-    return "\n".join(calendars) + "\n", "\n".join(holidays) + "\n"
+    return {"calendars": "\n".join(calendars), "holidays": "\n".join(holidays)}
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +118,7 @@ def clock(
     """A warehouse with the calendars, and the SQL that reads W of `instants` by the macros."""
     workbench = make_workbench("working_time")
     folder = write_map(tmp_path_factory.mktemp("working_time") / "map")
-    for table, rows in zip(("calendars", "holidays"), calendar_rows(), strict=True):
-        (folder / f"{table}.csv").write_text(rows)
-    workbench.use_map(folder)
+    workbench.use_map(write_tables(folder, calendar_tables()))
     workbench.dbt("build", "--exclude-resource-type", "unit_test", "--select", *TABLES)
     compiled = workbench.dbt(
         "compile",
@@ -242,9 +241,12 @@ def test_overlapping_hours_are_refused_by_a_test_of_the_table(
     """A plain dbt build reads a map that nobody validated."""
     workbench = make_workbench("overlapping")
     workbench.use_map(write_map(tmp_path / "map"))
-    calendars = workbench.settings.seed_dir / "calendars.csv"
-    rows = "shop,UTC,1,09:00,13:00\nshop,UTC,1,12:00,18:00\n"
-    calendars.write_text("calendar_id,time_zone,weekday,opens_at,closes_at\n" + rows)
+    calendars = """
+        calendar_id,time_zone,weekday,opens_at,closes_at
+        shop,UTC,1,09:00,13:00
+        shop,UTC,1,12:00,18:00
+    """
+    write_tables(workbench.settings.seed_dir, {"calendars": calendars})
     workbench.dbt("build", "--exclude-resource-type", "test", "unit_test", "--select", *TABLES)
     [(broken,)] = workbench.query(
         "select count(*) from intermediate.int_working_hours where closes_us > ends_us"

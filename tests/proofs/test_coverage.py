@@ -10,7 +10,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +17,7 @@ from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from tests.conftest import Workbench
+from tests.maps import write_tables
 
 WEEKS = 1000
 MONDAY = datetime(2004, 1, 5)
@@ -107,11 +107,7 @@ def simulated(
 ) -> Workbench:
     both = deals(np.random.default_rng(20250101))
     folder: Path = tmp_path_factory.mktemp("coverage")
-    for part in ("map", "files"):
-        (folder / part).mkdir()
-    for table, text in MAP.items():
-        lines = "\n".join(line.strip() for line in text.strip().splitlines())
-        (folder / "map" / f"{table}.csv").write_text(lines + "\n")
+    (folder / "files").mkdir()
     both.assign(created_at=both["opened_at"])[
         ["opportunity_id", "account_id", "created_at"]
     ].to_csv(folder / "files" / "crm_opportunities.csv", index=False)
@@ -128,7 +124,7 @@ def simulated(
     ]
     pd.concat(moments).to_csv(folder / "files" / "crm_stage_changes.csv", index=False)
     workbench = make_workbench("coverage")
-    workbench.use_map(folder / "map")
+    workbench.use_map(write_tables(folder / "map", MAP))
     workbench.land(folder / "files")
     workbench.build("--select", "+gap_trends")
     return workbench
@@ -136,17 +132,16 @@ def simulated(
 
 @pytest.fixture(scope="module")
 def weeks(simulated: Workbench) -> pd.DataFrame:
-    with duckdb.connect(str(simulated.settings.warehouse), read_only=True) as connection:
-        return connection.execute(
-            """
-            select journey_id, period_start, n, n_clusters, effective_n, numerator, value,
-                ci_low, ci_high
-            from marts.fct_measures
-            where metric_id = 'conversion_rate' and stage_id = 'open' and is_mature
-                and period_grain = 'week' and segment_dimension = 'all'
-            order by journey_id, period_start
-            """
-        ).df()
+    return simulated.frame(
+        """
+        select journey_id, period_start, n, n_clusters, effective_n, numerator, value,
+            ci_low, ci_high
+        from marts.fct_measures
+        where metric_id = 'conversion_rate' and stage_id = 'open' and is_mature
+            and period_grain = 'week' and segment_dimension = 'all'
+        order by journey_id, period_start
+        """
+    )
 
 
 def covering(low: pd.Series, high: pd.Series, truth: float) -> float:

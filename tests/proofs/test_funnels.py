@@ -20,6 +20,7 @@ import pytest
 
 from tests.conftest import Workbench
 from tests.funnel_reference import Event, Funnel, Step, attempts
+from tests.maps import write_tables
 
 START = datetime(2025, 3, 3)
 HOUR = timedelta(hours=1)
@@ -229,10 +230,7 @@ def _matches(row: Row, rules: Iterable[Row]) -> frozenset[int]:
 
 def write_map(folder: Path, declared: Declared) -> Path:
     """The map of these tests with its funnels."""
-    folder.mkdir(exist_ok=True)
-    for table, text in MAP.items():
-        lines = "\n".join(line.strip() for line in text.strip().splitlines())
-        (folder / f"{table}.csv").write_text(lines + "\n")
+    write_tables(folder, MAP)
     funnels = [
         {
             "funnel_id": funnel_id,

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pandas as pd
 import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -85,39 +84,38 @@ def company(
     truth = write_demo(folder, seed=request.param, plan=plan)
     workbench = build(folder)
     shutil.rmtree(folder)
-    with duckdb.connect(str(workbench.settings.warehouse), read_only=True) as connection:
-        return Company(
-            plan,
-            truth,
-            connection.sql("select * from marts.gap_ranking").df().set_index("benchmark_id"),
-            connection.sql(
-                f"""
-                with contacts as (
-                    select * from raw.crm_contacts
-                    qualify row_number() over (
-                        partition by contact_id order by source_updated_at desc
-                    ) = 1
-                ),
+    return Company(
+        plan,
+        truth,
+        workbench.frame("select * from marts.gap_ranking").set_index("benchmark_id"),
+        workbench.frame(
+            f"""
+            with contacts as (
+                select * from raw.crm_contacts
+                qualify row_number() over (
+                    partition by contact_id order by source_updated_at desc
+                ) = 1
+            ),
 
-                accounts as (
-                    select * from raw.crm_accounts
-                    qualify row_number() over (
-                        partition by account_id order by source_updated_at desc
-                    ) = 1
-                )
+            accounts as (
+                select * from raw.crm_accounts
+                qualify row_number() over (
+                    partition by account_id order by source_updated_at desc
+                ) = 1
+            )
 
-                select
-                    entries.is_converted::integer as is_converted,
-                    {plan.segment.dimension} as segment_value
-                from intermediate.int_cohort_entries as entries
-                join intermediate.int_period_days as days
-                    using (journey_id, stage_id, entered_date)
-                join contacts on contacts.customer_id = entries.entity_id
-                join accounts using (account_id)
-                where days.period_grain = 'all' and stage_id = '{plan.segment.stage_id}'
-                """
-            ).df(),
-        )
+            select
+                entries.is_converted::integer as is_converted,
+                {plan.segment.dimension} as segment_value
+            from intermediate.int_cohort_entries as entries
+            join intermediate.int_periods as periods using (journey_id, stage_id)
+            join contacts on contacts.customer_id = entries.entity_id
+            join accounts using (account_id)
+            where periods.period_grain = 'all' and stage_id = '{plan.segment.stage_id}'
+                and entered_date >= period_start and entered_date < period_end
+            """
+        ),
+    )
 
 
 def test_the_worst_stage_leads_and_nothing_else_lags(company: Company) -> None:

@@ -189,6 +189,13 @@ entry_stages as (
     group by journey_id
 ),
 
+touchpoint_journeys as (
+    select distinct entity_links.journey_id
+    from entity_links
+    inner join touchpoint_rules
+        on entity_links.source = touchpoint_rules.source
+),
+
 final as (
     select
         journeys.journey_id,
@@ -203,12 +210,15 @@ final as (
             order by {{ binary_order('journeys.journey_id') }}
         )::integer as journey_number,
         (journeys.entity not in ('customer', 'account')) as has_own_id,
+        touchpoint_journeys.journey_id is not null as has_touchpoints,
         journeys.attempt_gap_days::bigint * 86400000000 as attempt_gap_us
     from journeys
     inner join entry_stages
         on journeys.journey_id = entry_stages.journey_id
     inner join journey_hashes
         on journeys.journey_id = journey_hashes.journey_id
+    left join touchpoint_journeys
+        on journeys.journey_id = touchpoint_journeys.journey_id
 )
 
 select * from final

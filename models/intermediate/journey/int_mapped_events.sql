@@ -48,103 +48,13 @@ loose_rules as (
 ),
 
 lone_matches as (
-    select
-        lone_rules.journey_id,
-        lone_rules.meaning,
-        lone_rules.stage_id,
-        lone_rules.touchpoint_id,
-        lone_rules.funnel_id,
-        lone_rules.step_order,
-        lone_rules.rule_rank,
-        events.source,
-        events.source_row_id,
-        events.occurred_at,
-        events.event_seq,
-        events.customer_id,
-        events.account_id,
-        events.opportunity_id,
-        events.support_contact_id,
-        events.source_case_id,
-        events.load_id,
-        case when events.customer_id is null then events.anonymous_id end
-            as anonymous_id,
-        coalesce(
-            {{ event_property('events', 'lone_rules.owner_column') }},
-            lone_rules.owner_team
-        ) as owner_team,
-        {{ event_property('events', 'lone_rules.held_property') }} as held_value
-    from events
-    inner join lone_rules
-        on
-            events.source = lone_rules.source
-            and events.event_name = lone_rules.event_name
-            and {{ meets_property('events', 'lone_rules') }}
+    {{ rule_matches('events', 'lone_rules', by_name=true) }}
 ),
 
 rival_matches as (
-    select
-        rival_rules.journey_id,
-        rival_rules.meaning,
-        rival_rules.stage_id,
-        rival_rules.touchpoint_id,
-        rival_rules.funnel_id,
-        rival_rules.step_order,
-        rival_rules.rule_rank,
-        rival_events.source,
-        rival_events.source_row_id,
-        rival_events.occurred_at,
-        rival_events.event_seq,
-        rival_events.customer_id,
-        rival_events.account_id,
-        rival_events.opportunity_id,
-        rival_events.support_contact_id,
-        rival_events.source_case_id,
-        rival_events.load_id,
-        case when rival_events.customer_id is null then rival_events.anonymous_id end
-            as anonymous_id,
-        coalesce(
-            {{ event_property('rival_events', 'rival_rules.owner_column') }},
-            rival_rules.owner_team
-        ) as owner_team,
-        {{ event_property('rival_events', 'rival_rules.held_property') }} as held_value
-    from rival_events
-    inner join rival_rules
-        on
-            rival_events.source = rival_rules.source
-            and rival_events.event_name = rival_rules.event_name
-            and {{ meets_property('rival_events', 'rival_rules') }}
+    {{ rule_matches('rival_events', 'rival_rules', by_name=true) }}
     union all
-    select
-        loose_rules.journey_id,
-        loose_rules.meaning,
-        loose_rules.stage_id,
-        loose_rules.touchpoint_id,
-        loose_rules.funnel_id,
-        loose_rules.step_order,
-        loose_rules.rule_rank,
-        all_events.source,
-        all_events.source_row_id,
-        all_events.occurred_at,
-        all_events.event_seq,
-        all_events.customer_id,
-        all_events.account_id,
-        all_events.opportunity_id,
-        all_events.support_contact_id,
-        all_events.source_case_id,
-        all_events.load_id,
-        case when all_events.customer_id is null then all_events.anonymous_id end
-            as anonymous_id,
-        coalesce(
-            {{ event_property('all_events', 'loose_rules.owner_column') }},
-            loose_rules.owner_team
-        ) as owner_team,
-        {{ event_property('all_events', 'loose_rules.held_property') }}
-            as held_value
-    from all_events
-    inner join loose_rules
-        on
-            all_events.source = loose_rules.source
-            and {{ meets_property('all_events', 'loose_rules') }}
+    {{ rule_matches('all_events', 'loose_rules', by_name=false) }}
 ),
 
 ranked_matches as (

@@ -64,6 +64,7 @@ numbered_stages as (
         counted_stages.stage_kind,
         counted_stages.is_mandatory,
         journeys.has_own_id,
+        journeys.has_touchpoints,
         journeys.entity = 'customer' as is_of_customers,
         journeys.order_mode = 'any' as has_any_order,
         counted_stages.stage_kind <> 'progress' as is_end,
@@ -134,6 +135,7 @@ stage_events as (
         stage_rows.account_id,
         numbered_stages.attempt_gap_us,
         numbered_stages.has_own_id,
+        numbered_stages.has_touchpoints,
         numbered_stages.is_end,
         numbered_stages.is_entry,
         extents.is_date_only,
@@ -164,7 +166,8 @@ stage_events as (
 ),
 
 -- The declared total order of a history (domain.md §5). The entry stage is the first in
--- order, so an end at the moment of an entry comes after it.
+-- order, so an end at the moment of an entry comes after it: the latest of both is an
+-- end where the greatest of these numbers is odd.
 ordered_events as (
     select
         *,
@@ -173,9 +176,12 @@ ordered_events as (
         lag(stage_order) over history as previous_stage_order,
         lag(is_end) over history as follows_end,
         lead(is_end) over history is null as is_last,
-        max(case when is_end then occurred_at end) over earlier_history as last_end_at,
-        max(case when is_entry then occurred_at end) over earlier_history
-            as last_entry_at
+        max(
+            case
+                when is_end then {{ epoch_us('occurred_at') }} * 2 + 1
+                when is_entry then {{ epoch_us('occurred_at') }} * 2
+            end
+        ) over earlier_history as latest_turn
     from stage_events
     window
         history as (
@@ -202,8 +208,7 @@ ordered_events as (
 ended_events as (
     select
         *,
-        last_end_at is not null
-        and last_end_at >= coalesce(last_entry_at, last_end_at) as is_after_end,
+        coalesce(latest_turn % 2 <> 0, false) as is_after_end,
         {{ epoch_us('occurred_at') }} - {{ epoch_us('previous_occurred_at') }}
         > attempt_gap_us as is_after_quiet
     from ordered_events
@@ -228,7 +233,8 @@ judged_events as (
 ),
 
 -- Consecutive events of one stage are one visit. Events after the end are orphans; the
--- last one of a history is kept to count them by.
+-- last one of a history is kept to count them by. Which row made the entry matters
+-- beside touchpoints alone.
 entering_events as (
     select
         journey_number,
@@ -237,15 +243,15 @@ entering_events as (
         event_number,
         occurred_at,
         stage_order,
-        event_seq,
-        source_row_id,
-        source,
         other_customer_id,
         account_id,
         is_date_only,
         is_end,
         is_orphan,
         would_be_truncated,
+        case when has_touchpoints then event_seq end as event_seq,
+        case when has_touchpoints then source_row_id end as source_row_id,
+        case when has_touchpoints then source end as source,
         case when starts_attempt then 1 else 0 end as starts_attempt
     from judged_events
     where

@@ -9,8 +9,8 @@ periods as (
     select * from {{ ref('int_periods') }}
 ),
 
-period_days as (
-    select * from {{ ref('int_period_days') }}
+period_cohorts as (
+    select * from {{ ref('int_period_cohorts') }}
 ),
 
 times as (
@@ -81,35 +81,35 @@ nearest_steps as (
 ),
 
 -- Nobody had left, or all at once: a proportion of those at risk.
-bandless_days as (
+bandless_cohorts as (
     select
         nearest_steps.benchmark_id,
         nearest_steps.is_advancing,
         nearest_steps.benchmark_us,
-        period_days.stage_number,
-        period_days.entered_date
+        period_cohorts.stage_number,
+        period_cohorts.cohort_start
     from nearest_steps
-    inner join period_days
-        on nearest_steps.period_number = period_days.period_number
+    inner join period_cohorts
+        on nearest_steps.period_number = period_cohorts.period_number
     where nearest_steps.survival in (0, 1)
 ),
 
 still_there as (
     select
-        bandless_days.benchmark_id,
+        bandless_cohorts.benchmark_id,
         count(*)::{{ type_double() }} as units,
         sum(
             case
-                when times.duration_us >= bandless_days.benchmark_us then 1 else 0
+                when times.duration_us >= bandless_cohorts.benchmark_us then 1 else 0
             end
         )::{{ type_double() }} as at_risk
     from times
-    inner join bandless_days
+    inner join bandless_cohorts
         on
-            times.is_advancing = bandless_days.is_advancing
-            and times.stage_number = bandless_days.stage_number
-            and times.entered_date = bandless_days.entered_date
-    group by bandless_days.benchmark_id
+            times.is_advancing = bandless_cohorts.is_advancing
+            and times.stage_number = bandless_cohorts.stage_number
+            and times.cohort_start = bandless_cohorts.cohort_start
+    group by bandless_cohorts.benchmark_id
 ),
 
 steps as (

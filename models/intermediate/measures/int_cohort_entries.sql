@@ -28,16 +28,12 @@ seen_entries as (
         entries.visit_number,
         cohort_stages.journey_number,
         cohort_stages.stage_number,
+        cohort_stages.entity,
         entries.entered_at,
         cohort_stages.time_zone,
         cohort_stages.conversion_window_days,
         entries.is_date_only,
-        coalesce(
-            entries.account_id,
-            customer_accounts.account_id,
-            entries.other_customer_id,
-            entries.entity_id
-        ) as cluster_id,
+        {{ cluster_of('entries', 'customer_accounts') }} as cluster_id,
         case
             when entries.advanced_at <= cohort_stages.as_of then entries.advanced_at
         end as advanced_at,
@@ -53,10 +49,8 @@ seen_entries as (
             and entries.stage_id = cohort_stages.stage_id
     left join customer_accounts
         on
-            case
-                when cohort_stages.entity = 'customer' then entries.entity_id
-                else entries.other_customer_id
-            end = customer_accounts.customer_id
+            {{ customer_of('entries', 'cohort_stages.entity') }}
+            = customer_accounts.customer_id
     where
         not entries.is_left_truncated
         and entries.entered_at <= cohort_stages.as_of
@@ -75,11 +69,20 @@ cohort_entries as (
         seen_entries.cluster_id,
         seen_entries.advanced_at,
         seen_entries.advanced_at is not null as has_advanced,
+        -- Only where merging devices into customers, and these into accounts, can
+        -- favour those who convert.
         case
-            when seen_entries.entered_at < local_days.turns_at
-                then local_days.first_local_date
-            else local_days.last_local_date
-        end as entered_date,
+            when seen_entries.entity in ('customer', 'account')
+                then {{ is_identified(
+                    'seen_entries.entity', 'seen_entries.entity_id'
+                ) }}
+        end as is_identified,
+        {{ on_local_day(
+            'seen_entries.entered_at', 'local_days', 'local_date'
+        ) }} as entered_date,
+        {{ on_local_day(
+            'seen_entries.entered_at', 'local_days', 'cohort_start'
+        ) }} as cohort_start,
         coalesce(
             {{ epoch_us('seen_entries.advanced_at') }}
             - {{ epoch_us('seen_entries.entered_at') }}

@@ -13,7 +13,7 @@ times as (
     select
         false as is_advancing,
         stage_number,
-        entered_date,
+        cohort_start,
         time_in_stage_us as duration_us,
         case when has_exited then 1 else 0 end as is_event
     from cohort_visits
@@ -22,7 +22,7 @@ times as (
     select
         true as is_advancing,
         stage_number,
-        entered_date,
+        cohort_start,
         time_to_advance_us as duration_us,
         case when has_advanced then 1 else 0 end as is_event
     from cohort_entries

@@ -31,12 +31,7 @@ seen_visits as (
         cohort_stages.time_zone,
         visits.is_date_only,
         coalesce(visits.exited_at <= cohort_stages.as_of, false) as has_exited,
-        coalesce(
-            visits.account_id,
-            customer_accounts.account_id,
-            visits.other_customer_id,
-            visits.entity_id
-        ) as cluster_id,
+        {{ cluster_of('visits', 'customer_accounts') }} as cluster_id,
         case
             when visits.exited_at <= cohort_stages.as_of then visits.exited_at
             when visits.lapsed_at <= cohort_stages.as_of then visits.lapsed_at
@@ -49,10 +44,8 @@ seen_visits as (
             and visits.stage_id = cohort_stages.stage_id
     left join customer_accounts
         on
-            case
-                when cohort_stages.entity = 'customer' then visits.entity_id
-                else visits.other_customer_id
-            end = customer_accounts.customer_id
+            {{ customer_of('visits', 'cohort_stages.entity') }}
+            = customer_accounts.customer_id
     where
         not visits.is_left_truncated
         and visits.entered_at <= cohort_stages.as_of
@@ -69,11 +62,10 @@ cohort_visits as (
         seen_visits.entered_at,
         seen_visits.cluster_id,
         seen_visits.has_exited,
-        case
-            when seen_visits.entered_at < local_days.turns_at
-                then local_days.first_local_date
-            else local_days.last_local_date
-        end as entered_date,
+        {{ on_local_day('seen_visits.entered_at', 'local_days', 'local_date') }}
+            as entered_date,
+        {{ on_local_day('seen_visits.entered_at', 'local_days', 'cohort_start') }}
+            as cohort_start,
         {{ known_us(
             'seen_visits.entered_at',
             'seen_visits.followed_until',

@@ -51,6 +51,8 @@ days as (
         utc_day,
         first_local_date,
         last_local_date,
+        {{ cohort_start('first_local_date') }} as first_cohort_start,
+        {{ cohort_start('last_local_date') }} as last_cohort_start,
         case
             when
                 {{ to_local("(midnight_at - interval '1' hour)", 'time_zone') }}::date

@@ -7,15 +7,15 @@ times as (
     select * from {{ ref('int_cohort_times') }}
 ),
 
-period_days as (
-    select * from {{ ref('int_period_days') }}
+period_cohorts as (
+    select * from {{ ref('int_period_cohorts') }}
 ),
 
-day_counts as (
+cohort_counts as (
     select
         is_advancing,
         stage_number,
-        entered_date,
+        cohort_start,
         bucket,
         count(*) as units,
         sum(is_event) as events,
@@ -25,28 +25,28 @@ day_counts as (
     group by
         is_advancing,
         stage_number,
-        entered_date,
+        cohort_start,
         bucket
 ),
 
 bucket_counts as (
     select
-        day_counts.is_advancing,
-        period_days.period_number,
-        day_counts.bucket,
-        sum(day_counts.units)::bigint as units,
-        sum(day_counts.events)::bigint as events,
-        max(day_counts.last_event_us) as last_event_us,
-        min(day_counts.first_censored_us) as first_censored_us
-    from day_counts
-    inner join period_days
+        cohort_counts.is_advancing,
+        period_cohorts.period_number,
+        cohort_counts.bucket,
+        sum(cohort_counts.units)::bigint as units,
+        sum(cohort_counts.events)::bigint as events,
+        max(cohort_counts.last_event_us) as last_event_us,
+        min(cohort_counts.first_censored_us) as first_censored_us
+    from cohort_counts
+    inner join period_cohorts
         on
-            day_counts.stage_number = period_days.stage_number
-            and day_counts.entered_date = period_days.entered_date
+            cohort_counts.stage_number = period_cohorts.stage_number
+            and cohort_counts.cohort_start = period_cohorts.cohort_start
     group by
-        day_counts.is_advancing,
-        period_days.period_number,
-        day_counts.bucket
+        cohort_counts.is_advancing,
+        period_cohorts.period_number,
+        cohort_counts.bucket
 ),
 
 risk_sets as (
@@ -77,70 +77,62 @@ event_buckets as (
     where events > 0
 ),
 
-mixed_days as (
+mixed_cohorts as (
     select
         event_buckets.is_advancing,
         event_buckets.period_number,
         event_buckets.bucket,
         event_buckets.last_event_us,
-        period_days.stage_number,
-        period_days.entered_date
+        period_cohorts.stage_number,
+        period_cohorts.cohort_start
     from event_buckets
-    inner join period_days
-        on event_buckets.period_number = period_days.period_number
+    inner join period_cohorts
+        on event_buckets.period_number = period_cohorts.period_number
     where event_buckets.is_mixed
 ),
 
-mixed_times as (
+-- One unit after the other, those that leave before those censored at the same time:
+-- of d of n that leave at once the factors come to 1 - d / n, the terms to
+-- d / (n (n - d)).
+mixed_units as (
     select
-        mixed_days.is_advancing,
-        mixed_days.period_number,
-        mixed_days.bucket,
-        times.duration_us,
-        count(*) as units,
-        sum(times.is_event) as events
+        mixed_cohorts.is_advancing,
+        mixed_cohorts.period_number,
+        mixed_cohorts.bucket,
+        times.is_event,
+        row_number() over (
+            partition by
+                mixed_cohorts.is_advancing,
+                mixed_cohorts.period_number,
+                mixed_cohorts.bucket
+            order by times.duration_us asc, times.is_event desc
+        ) as unit_number
     from times
-    inner join mixed_days
+    inner join mixed_cohorts
         on
-            times.is_advancing = mixed_days.is_advancing
-            and times.stage_number = mixed_days.stage_number
-            and times.entered_date = mixed_days.entered_date
-            and times.bucket = mixed_days.bucket
-            and times.duration_us <= mixed_days.last_event_us
-    group by
-        mixed_days.is_advancing,
-        mixed_days.period_number,
-        mixed_days.bucket,
-        times.duration_us
-),
-
-followed_times as (
-    select
-        *,
-        sum(units) over (
-            partition by is_advancing, period_number, bucket
-            order by duration_us
-            rows between unbounded preceding and current row
-        ) - units as units_before
-    from mixed_times
+            times.is_advancing = mixed_cohorts.is_advancing
+            and times.stage_number = mixed_cohorts.stage_number
+            and times.cohort_start = mixed_cohorts.cohort_start
+            and times.bucket = mixed_cohorts.bucket
+            and times.duration_us <= mixed_cohorts.last_event_us
 ),
 
 mixed_steps as (
     select
-        followed_times.is_advancing,
-        followed_times.period_number,
-        followed_times.bucket,
-        followed_times.units,
-        followed_times.events::{{ type_double() }} as events,
+        mixed_units.is_advancing,
+        mixed_units.period_number,
+        mixed_units.bucket,
+        mixed_units.unit_number,
+        mixed_units.is_event = 1 as is_leaving,
         (
-            event_buckets.at_risk - followed_times.units_before
+            event_buckets.at_risk - mixed_units.unit_number + 1
         )::{{ type_double() }} as at_risk
-    from followed_times
+    from mixed_units
     inner join event_buckets
         on
-            followed_times.is_advancing = event_buckets.is_advancing
-            and followed_times.period_number = event_buckets.period_number
-            and followed_times.bucket = event_buckets.bucket
+            mixed_units.is_advancing = event_buckets.is_advancing
+            and mixed_units.period_number = event_buckets.period_number
+            and mixed_units.bucket = event_buckets.bucket
 ),
 
 mixed_sums as (
@@ -148,14 +140,14 @@ mixed_sums as (
         is_advancing,
         period_number,
         bucket,
-        sum(units)::bigint as units_through_last_event,
-        max(case when events = at_risk then 1 else 0 end) as reaches_zero,
+        max(unit_number) as units_through_last_event,
+        max(case when is_leaving and at_risk = 1 then 1 else 0 end) as reaches_zero,
         sum(
-            case when events < at_risk then ln(1 - events / at_risk) else 0 end
+            case when is_leaving and at_risk > 1 then ln(1 - 1 / at_risk) else 0 end
         ) as log_factor,
         sum(
             case
-                when events < at_risk then events / (at_risk * (at_risk - events))
+                when is_leaving and at_risk > 1 then 1 / (at_risk * (at_risk - 1))
                 else 0
             end
         ) as greenwood_term

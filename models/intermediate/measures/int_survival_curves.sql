@@ -14,8 +14,8 @@ periods as (
     select * from {{ ref('int_periods') }}
 ),
 
-period_days as (
-    select * from {{ ref('int_period_days') }}
+period_cohorts as (
+    select * from {{ ref('int_period_cohorts') }}
 ),
 
 benchmarks as (
@@ -58,40 +58,40 @@ read_buckets as (
             and buckets.bucket = benchmark_buckets.bucket
 ),
 
-read_days as (
+read_cohorts as (
     select
         read_buckets.is_advancing,
         read_buckets.period_number,
         read_buckets.bucket,
         read_buckets.last_event_us,
-        period_days.stage_number,
-        period_days.entered_date
+        period_cohorts.stage_number,
+        period_cohorts.cohort_start
     from read_buckets
-    inner join period_days
-        on read_buckets.period_number = period_days.period_number
+    inner join period_cohorts
+        on read_buckets.period_number = period_cohorts.period_number
     where read_buckets.is_read
 ),
 
 read_times as (
     select
-        read_days.is_advancing,
-        read_days.period_number,
-        read_days.bucket,
+        read_cohorts.is_advancing,
+        read_cohorts.period_number,
+        read_cohorts.bucket,
         times.duration_us,
         count(*) as units,
         sum(times.is_event) as events
     from times
-    inner join read_days
+    inner join read_cohorts
         on
-            times.is_advancing = read_days.is_advancing
-            and times.stage_number = read_days.stage_number
-            and times.entered_date = read_days.entered_date
-            and times.bucket = read_days.bucket
-            and times.duration_us <= read_days.last_event_us
+            times.is_advancing = read_cohorts.is_advancing
+            and times.stage_number = read_cohorts.stage_number
+            and times.cohort_start = read_cohorts.cohort_start
+            and times.bucket = read_cohorts.bucket
+            and times.duration_us <= read_cohorts.last_event_us
     group by
-        read_days.is_advancing,
-        read_days.period_number,
-        read_days.bucket,
+        read_cohorts.is_advancing,
+        read_cohorts.period_number,
+        read_cohorts.bucket,
         times.duration_us
 ),
 

@@ -8,6 +8,10 @@ stage_visits as (
     select * from {{ ref('int_stage_visits') }}
 ),
 
+entries as (
+    select * from {{ ref('int_stage_entries') }}
+),
+
 -- Read apart: a relation named twice would be stored whole in between.
 first_visits as (
     select *
@@ -15,6 +19,12 @@ first_visits as (
     where
         attempt_number = 1
         and visit_number = 1
+),
+
+terminal_visits as (
+    select *
+    from {{ ref('int_stage_visits') }}
+    where stage_kind <> 'progress'
 ),
 
 exclusion_rows as (
@@ -29,18 +39,26 @@ stage_rows as (
     where meaning = 'stage'
 ),
 
-later_rows as (
-    select *
-    from {{ ref('int_journey_events') }}
-    where meaning = 'stage'
-),
-
 journeys as (
     select * from {{ ref('int_journeys') }}
 ),
 
 observations as (
     select * from {{ ref('int_stage_observations') }}
+),
+
+extents as (
+    select * from {{ ref('int_source_extents') }}
+),
+
+-- Mostly none: as_of is where the data end.
+late_sources as (
+    select distinct
+        observations.journey_id,
+        extents.source
+    from observations
+    inner join extents
+        on observations.as_of < extents.newest_occurred_at
 ),
 
 -- Mondays in the journey's time zone. A week is mature that ends a window before the
@@ -80,20 +98,79 @@ mature_weeks as (
     where first_monday < last_monday
 ),
 
--- An open visit of which nothing later is known is no matter of dates.
+-- A case enters a terminal stage once, where its attempt ends.
 stage_cases as (
+    select
+        journey_id,
+        stage_id,
+        entity_id,
+        entered_at,
+        is_left_truncated
+    from entries
+    union all
+    select
+        journey_id,
+        stage_id,
+        entity_id,
+        entered_at,
+        is_left_truncated
+    from terminal_visits
+),
+
+case_counts as (
+    select
+        stage_cases.journey_id,
+        stage_cases.stage_id,
+        count(*) as cases,
+        sum(case when stage_cases.is_left_truncated then 1 else 0 end)
+            as left_truncated_cases,
+        sum(
+            case
+                when {{ is_identified('journeys.entity', 'stage_cases.entity_id') }}
+                    then 0
+                else 1
+            end
+        ) as anonymous_cases,
+        sum(
+            case
+                when
+                    not stage_cases.is_left_truncated
+                    and stage_cases.entered_at >= mature_weeks.starts_at
+                    and stage_cases.entered_at < mature_weeks.ends_at
+                    then 1
+                else 0
+            end
+        ) as mature_cases
+    from stage_cases
+    inner join journeys
+        on stage_cases.journey_id = journeys.journey_id
+    inner join observations
+        on
+            stage_cases.journey_id = observations.journey_id
+            and stage_cases.stage_id = observations.stage_id
+    left join mature_weeks
+        on
+            stage_cases.journey_id = mature_weeks.journey_id
+            and stage_cases.stage_id = mature_weeks.stage_id
+    where stage_cases.entered_at <= observations.as_of
+    group by
+        stage_cases.journey_id,
+        stage_cases.stage_id
+),
+
+-- An open visit of which nothing later is known is no matter of dates.
+visit_counts as (
     select
         visits.journey_id,
         visits.stage_id,
-        visits.entity_id,
-        visits.attempt_number,
-        min(visits.entered_at) as first_entered_at,
-        max(case when visits.is_left_truncated then 1 else 0 end) as left_truncated,
         count(*) as visits,
         sum(case when visits.is_open then 1 else 0 end) as open_visits,
         sum(
             case when visits.exit_kind = 'lapsed' then 1 else 0 end
         ) as lapsed_visits,
+        sum(
+            case when visits.is_left_truncated then 1 else 0 end
+        ) as left_truncated_visits,
         sum(
             case
                 when observations.stage_kind <> 'progress' then 0
@@ -109,52 +186,7 @@ stage_cases as (
             and visits.stage_id = observations.stage_id
     group by
         visits.journey_id,
-        visits.stage_id,
-        visits.entity_id,
-        visits.attempt_number
-),
-
-case_counts as (
-    select
-        stage_cases.journey_id,
-        stage_cases.stage_id,
-        count(*) as cases,
-        sum(1 - stage_cases.left_truncated) as counted_cases,
-        sum(stage_cases.left_truncated) as left_truncated_cases,
-        sum(
-            case
-                when {{ is_identified('journeys.entity', 'stage_cases.entity_id') }}
-                    then 0
-                else 1
-            end
-        ) as anonymous_cases,
-        sum(
-            case
-                when
-                    stage_cases.left_truncated = 0
-                    and stage_cases.first_entered_at >= mature_weeks.starts_at
-                    and stage_cases.first_entered_at < mature_weeks.ends_at
-                    then 1
-                else 0
-            end
-        ) as mature_cases,
-        sum(stage_cases.visits) as visits,
-        sum(stage_cases.open_visits) as open_visits,
-        sum(stage_cases.lapsed_visits) as lapsed_visits,
-        sum(
-            stage_cases.left_truncated * stage_cases.visits
-        ) as left_truncated_visits,
-        sum(stage_cases.unknown_time_visits) as unknown_time_visits
-    from stage_cases
-    inner join journeys
-        on stage_cases.journey_id = journeys.journey_id
-    left join mature_weeks
-        on
-            stage_cases.journey_id = mature_weeks.journey_id
-            and stage_cases.stage_id = mature_weeks.stage_id
-    group by
-        stage_cases.journey_id,
-        stage_cases.stage_id
+        visits.stage_id
 ),
 
 entity_counts as (
@@ -172,21 +204,28 @@ excluded_entities as (
     from exclusion_rows
 ),
 
+excluded_rows as (
+    select *
+    from stage_rows
+    where (journey_id, entity_id) in (
+        select
+            excluded_entities.journey_id,
+            excluded_entities.entity_id
+        from excluded_entities
+    )
+),
+
 excluded_stages as (
     select distinct
-        stage_rows.journey_id,
-        stage_rows.entity_id,
-        stage_rows.stage_id
-    from stage_rows
-    inner join excluded_entities
-        on
-            stage_rows.journey_id = excluded_entities.journey_id
-            and stage_rows.entity_id = excluded_entities.entity_id
+        excluded_rows.journey_id,
+        excluded_rows.entity_id,
+        excluded_rows.stage_id
+    from excluded_rows
     inner join observations
         on
-            stage_rows.journey_id = observations.journey_id
-            and stage_rows.stage_id = observations.stage_id
-    where stage_rows.occurred_at <= observations.as_of
+            excluded_rows.journey_id = observations.journey_id
+            and excluded_rows.stage_id = observations.stage_id
+    where excluded_rows.occurred_at <= observations.as_of
 ),
 
 excluded_counts as (
@@ -223,6 +262,19 @@ ended_visits as (
     where
         stage_visits.orphan_events > 0
         and stage_visits.entered_at <= observations.as_of
+),
+
+later_rows as (
+    select *
+    from {{ ref('int_journey_events') }}
+    where
+        meaning = 'stage'
+        and (journey_id, source) in (
+            select
+                late_sources.journey_id,
+                late_sources.source
+            from late_sources
+        )
 ),
 
 later_events as (
@@ -312,16 +364,18 @@ final as (
         mature_weeks.last_mature_week,
         coalesce(mature_weeks.mature_weeks, 0) as mature_weeks,
         coalesce(case_counts.cases, 0)::bigint as cases,
-        coalesce(case_counts.counted_cases, 0)::bigint as counted_cases,
+        coalesce(
+            case_counts.cases - case_counts.left_truncated_cases, 0
+        )::bigint as counted_cases,
         coalesce(case_counts.mature_cases, 0)::bigint as mature_cases,
         coalesce(case_counts.left_truncated_cases, 0)::bigint as left_truncated_cases,
         coalesce(case_counts.anonymous_cases, 0)::bigint as anonymous_cases,
-        coalesce(case_counts.visits, 0)::bigint as visits,
-        coalesce(case_counts.left_truncated_visits, 0)::bigint
+        coalesce(visit_counts.visits, 0)::bigint as visits,
+        coalesce(visit_counts.left_truncated_visits, 0)::bigint
             as left_truncated_visits,
-        coalesce(case_counts.open_visits, 0)::bigint as open_visits,
-        coalesce(case_counts.lapsed_visits, 0)::bigint as lapsed_visits,
-        coalesce(case_counts.unknown_time_visits, 0)::bigint as unknown_time_visits,
+        coalesce(visit_counts.open_visits, 0)::bigint as open_visits,
+        coalesce(visit_counts.lapsed_visits, 0)::bigint as lapsed_visits,
+        coalesce(visit_counts.unknown_time_visits, 0)::bigint as unknown_time_visits,
         coalesce(seen_orphan_counts.orphan_events, 0)::bigint as orphan_events,
         coalesce(excluded_counts.excluded_entities, 0)::bigint as excluded_entities,
         coalesce(entity_counts.journey_entities, 0)::bigint as journey_entities,
@@ -336,6 +390,10 @@ final as (
         on
             observations.journey_id = case_counts.journey_id
             and observations.stage_id = case_counts.stage_id
+    left join visit_counts
+        on
+            observations.journey_id = visit_counts.journey_id
+            and observations.stage_id = visit_counts.stage_id
     left join seen_orphan_counts
         on
             observations.journey_id = seen_orphan_counts.journey_id

@@ -90,38 +90,28 @@ timed as (
     from seen
 ),
 
-elapsed as (
-    select
-        *,
-        {{ epoch_us('followed_until') }} - {{ epoch_us('entered_at') }} as elapsed_us
-    from timed
-),
-
--- Terminal stages take no time; two dates say nothing of less than a day.
+-- Terminal stages take no time; working time is unknown where time is.
 known_times as (
     select
         *,
         case
-            when stage_kind <> 'progress' then null
-            when is_date_only and elapsed_us < 86400000000 then null
-            -- Entered after its outcomes are known: followed for no time at all.
-            when elapsed_us < 0 then 0
-            else elapsed_us
+            when stage_kind = 'progress'
+                then {{ known_us('entered_at', 'followed_until', 'is_date_only') }}
         end as time_in_stage_us,
         case
-            when stage_kind <> 'progress' then null
-            when is_date_only and elapsed_us < 86400000000 then null
-            when elapsed_us < 0 then 0
+            when followed_until < entered_at then 0
             else
                 coalesce(left_working_us, observed_working_us) - entered_working_us
-        end as working_time_in_stage_us
-    from elapsed
+        end as working_us
+    from timed
 ),
 
 named_visits as (
     select
         *,
-        case_id || ':' || visit_number::varchar as visit_id
+        case_id || ':' || visit_number::varchar as visit_id,
+        case when time_in_stage_us is not null then working_us end
+            as working_time_in_stage_us
     from known_times
 ),
 

@@ -25,23 +25,10 @@ mature_measures as (
     where is_mature
 ),
 
-last_run as (
-    select max(run_number) as run_number
-    from previous_measures
-),
-
-last_restatement as (
-    select max(run_number) as run_number
-    from {{ this if is_incremental() else 'previous_measures' }}
-),
-
 run_numbers as (
-    select
-        coalesce(
-            last_run.run_number, last_restatement.run_number, 0
-        ) + 1 as run_number
-    from last_run
-    cross join last_restatement
+    {{ this_run_number(
+        'previous_measures', this if is_incremental() else 'previous_measures'
+    ) }}
 ),
 
 -- Of a figure now and before, at most one row each.

@@ -11,23 +11,21 @@ periods as (
 proportions as (
     select
         *,
-        numerator / n as value
+        conversions / n as value
     from entry_clusters
 ),
 
--- Design effect of clustered sampling; one cluster says nothing of the variance.
 design_effects as (
     select
         *,
-        case
-            when value in (0, 1) or n_clusters < 2 then 1
-            else greatest(
-                1,
-                n_clusters / (n_clusters - 1)
-                * (sum_xx - 2 * value * sum_xn + value * value * sum_nn)
-                / (n * value * (1 - value))
-            )
-        end as design_effect
+        {{ design_effect(
+            'value',
+            'n_clusters',
+            'conversions_xx',
+            'conversions_xn',
+            'sum_nn',
+            'n',
+        ) }} as design_effect
     from proportions
 ),
 
@@ -52,7 +50,7 @@ measures as (
         effective.n::bigint as n,
         effective.n_clusters::bigint as n_clusters,
         effective.effective_n,
-        effective.numerator,
+        effective.conversions as numerator,
         effective.value,
         {{ wilson_low('effective.value', 'effective.effective_n') }} as ci_low,
         {{ wilson_high('effective.value', 'effective.effective_n') }} as ci_high,

@@ -1,7 +1,7 @@
 with
 
-visits as (
-    select * from {{ ref('int_cohort_visits') }}
+visit_clusters as (
+    select * from {{ ref('int_visit_clusters') }}
 ),
 
 entry_clusters as (
@@ -12,37 +12,18 @@ curves as (
     select * from {{ ref('int_survival_curves') }}
 ),
 
-period_days as (
-    select * from {{ ref('int_period_days') }}
-),
-
 periods as (
     select * from {{ ref('int_periods') }}
-),
-
-timed_visits as (
-    select
-        stage_number,
-        entered_date,
-        {{ hash_number('cluster_id') }} as cluster_number,
-        case when has_exited then 1 else 0 end as is_event
-    from visits
-    where time_in_stage_us is not null
 ),
 
 counts as (
     select
         false as is_advancing,
-        period_days.period_number,
-        count(*) as n,
-        count(distinct timed_visits.cluster_number) as n_clusters,
-        sum(timed_visits.is_event)::{{ type_double() }} as numerator
-    from timed_visits
-    inner join period_days
-        on
-            timed_visits.stage_number = period_days.stage_number
-            and timed_visits.entered_date = period_days.entered_date
-    group by period_days.period_number
+        period_number,
+        timed_visits as n,
+        timed_clusters as n_clusters,
+        timed_exits as numerator
+    from visit_clusters
     union all
     select
         true as is_advancing,

@@ -18,23 +18,8 @@ previous_measures as (
     {{ previous_measures() }}
 ),
 
-last_run as (
-    select max(run_number) as run_number
-    from previous_measures
-),
-
-last_restatement as (
-    select max(run_number) as run_number
-    from restatements
-),
-
 run_numbers as (
-    select
-        coalesce(
-            last_run.run_number, last_restatement.run_number, 0
-        ) + 1 as run_number
-    from last_run
-    cross join last_restatement
+    {{ this_run_number('previous_measures', 'restatements') }}
 ),
 
 mature_measures as (
