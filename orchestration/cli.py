@@ -119,6 +119,10 @@ def run(
     target: EngineTarget = None,
     postgres_url: PostgresUrl = None,
     threads: Annotated[int | None, typer.Option(help="dbt threads. [JOURNEY_GAPS_THREADS]")] = None,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(help="DuckDB spills beyond this, such as 3GB. [JOURNEY_GAPS_MEMORY_LIMIT]"),
+    ] = None,
     lock_timeout: Annotated[
         float | None,
         typer.Option(help="Seconds to wait for another run. [JOURNEY_GAPS_LOCK_TIMEOUT_SECONDS]"),
@@ -145,6 +149,7 @@ def run(
         target=target,
         postgres_url=postgres_url,
         threads=threads,
+        memory_limit=memory_limit,
         lock_timeout_seconds=lock_timeout,
     )
     logs = settings.home / "logs"

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -68,6 +69,10 @@ class Settings(BaseSettings):
         default=600, ge=0, description="How long a run waits for another one to finish."
     )
     threads: int = Field(default=4, ge=1, description="dbt threads.")
+    memory_limit: str = Field(
+        default="3GB",
+        description="What DuckDB holds in memory before it spills to disk, such as 3GB.",
+    )
 
     @field_validator("home", "map", "expectations", "landing")
     @classmethod
@@ -80,6 +85,13 @@ class Settings(BaseSettings):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _understood_by_duckdb(cls, value: str) -> str:
+        if not re.fullmatch(r"\d+(\.\d+)? ?[KMGT]i?B", value):
+            raise ValueError("not understood: a size such as 3GB or 500MB")
+        return value
 
     @field_validator("postgres_url")
     @classmethod
@@ -133,6 +145,7 @@ class Settings(BaseSettings):
             "JOURNEY_GAPS_ENV": self.env.value,
             "JOURNEY_GAPS_TARGET": self.target.value,
             "JOURNEY_GAPS_THREADS": str(self.threads),
+            "JOURNEY_GAPS_MEMORY_LIMIT": self.memory_limit,
             "JOURNEY_GAPS_LOCK_TIMEOUT_SECONDS": str(self.lock_timeout_seconds),
             "JOURNEY_GAPS_SEED_PATH": str(self.seed_dir.relative_to(PROJECT_DIR)),
             "DAGSTER_HOME": str(self.dagster_dir),

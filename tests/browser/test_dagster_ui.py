@@ -86,6 +86,18 @@ class Ui:
         return self.page.url.rpartition("/")[2].partition("?")[0]
 
 
+def wait_for_listener(port: int, process: subprocess.Popen[str]) -> bool:
+    """Whether the server listens before it ends: it says that it serves a moment too early."""
+    for _ in range(START_SECONDS * 10):
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return True
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.1)
+            return False
+    return False
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -116,7 +128,7 @@ def ui(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[U
     output = Output(process.stdout)
     output.start()
     try:
-        served = output.serving.wait(START_SECONDS) and process.poll() is None
+        served = output.serving.wait(START_SECONDS) and wait_for_listener(port, process)
         assert served, "".join(output.lines)
         address = f"http://127.0.0.1:{port}"
         page = browser.new_page(viewport={"width": 1600, "height": 1000})

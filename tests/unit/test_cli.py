@@ -126,6 +126,7 @@ def test_a_flag_goes_before_a_variable_and_a_given_home_before_the_examples_own(
     [
         (["run", "--env", "prd"], "prd"),
         (["run", "--threads", "0"], "threads: Input should be greater than or equal to 1"),
+        (["run", "--memory-limit", "3 gigs"], "memory_limit: Value error, not understood: a size"),
         (["run", "--as-of", "yesterday"], "as_of"),
         (["run", "--demo", "--map", "x"], "--demo brings its own map"),
         (["gaps", "--top", "0"], "--top"),

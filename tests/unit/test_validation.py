@@ -200,6 +200,83 @@ SOUND: dict[str, dict[str, Any]] = {
         "to_owner_team": "risk",
         "is_handoff": True,
     },
+    "marts.fct_funnel_attempts": {
+        "attempt_id": "signup:c1:1",
+        "funnel_id": "signup",
+        "journey_id": "loan",
+        "entity_id": "c1",
+        "attempt_number": 1,
+        "started_at": "2024-01-01 00:00:00",
+        "furthest_step": 2,
+        "step_count": 3,
+        "furthest_step_at": "2024-01-02 00:00:00",
+        "is_converted": False,
+        "outcome": "expired",
+        "window_ends_at": "2024-01-08 00:00:00",
+        "is_mature": True,
+    },
+    "marts.fct_funnel_steps": {
+        "attempt_id": "signup:c1:1",
+        "funnel_id": "signup",
+        "journey_id": "loan",
+        "entity_id": "c1",
+        "attempt_number": 1,
+        "step_number": 1,
+        "step_name": "Form opened",
+        "steps_reached": 1,
+        "reached_at": "2024-01-01 00:00:00",
+        "since_start_us": 0,
+        "is_mature": True,
+    },
+    "marts.fct_survival_curves": {
+        "journey_id": "loan",
+        "stage_id": "submitted",
+        "curve_kind": "leaving",
+        "period_grain": "all",
+        "period_start": "2024-01-01",
+        "duration_us": 60_000_000,
+        "at_risk": 80,
+        "events": 20,
+        "survival": 0.8,
+        "survival_low": 0.7,
+        "survival_high": 0.9,
+        "naive_survival": 0.75,
+    },
+    "marts.fct_journey_coverage": {
+        "journey_id": "loan",
+        "stage_id": "submitted",
+        "stage_kind": "progress",
+        "as_of": "2024-02-01 00:00:00",
+        "observed_through": "2024-01-31 00:00:00",
+        "first_mature_week": "2024-01-01",
+        "last_mature_week": "2024-01-15",
+        "mature_weeks": 3,
+        "cases": 120,
+        "counted_cases": 110,
+        "mature_cases": 100,
+        "left_truncated_cases": 10,
+        "anonymous_cases": 5,
+        "visits": 130,
+        "orphan_events": 0,
+        "excluded_entities": 2,
+        "journey_entities": 110,
+        "journey_excluded_entities": 2,
+    },
+    "marts.fct_restatements": {key: value for key, value in TOTAL.items() if "ci_" not in key}
+    | {
+        "run_number": 2,
+        "period_grain": "week",
+        "period_end": "2024-01-08",
+        "cause": "late_data",
+        "previous_n": 90,
+        "numerator": 40.0,
+        "previous_numerator": 36.0,
+        "previous_value": 0.4,
+        "previous_as_of": "2024-02-01 00:00:00",
+        "as_of": "2024-02-02 00:00:00",
+        "previous_through_load_id": 1,
+        "through_load_id": 2,
+    },
 }
 
 # Table, what is wrong in one row, and the expectations that must notice, no other.
@@ -318,6 +395,188 @@ BREACHES = [
         {"transition_kind": "lapsed"},
         {"transition_kind_is_a_known_kind"},
     ),
+    ("marts.fct_funnel_attempts", {"outcome": None}, {"outcome_is_known"}),
+    ("marts.fct_funnel_attempts", {"outcome": "lost"}, {"outcome_is_a_known_kind"}),
+    ("marts.fct_funnel_attempts", {"attempt_number": 0}, {"attempt_number_starts_at_1"}),
+    ("marts.fct_funnel_attempts", {"furthest_step": 0}, {"furthest_step_starts_at_1"}),
+    ("marts.fct_funnel_attempts", {"furthest_step": 4}, {"furthest_step_is_a_step_of_the_funnel"}),
+    (
+        "marts.fct_funnel_attempts",
+        {
+            "furthest_step": 1,
+            "step_count": 1,
+            "outcome": "converted",
+            "is_converted": True,
+            "converted_at": "2024-01-02",
+        },
+        {"funnels_have_two_steps"},
+    ),
+    (
+        "marts.fct_funnel_attempts",
+        {"furthest_step": 3},
+        {"converted_attempts_reached_the_last_step"},
+    ),
+    (
+        "marts.fct_funnel_attempts",
+        {"outcome": "converted"},
+        {"converted_attempts_reached_the_last_step"},
+    ),
+    (
+        "marts.fct_funnel_attempts",
+        {"converted_at": "2024-01-02"},
+        {"converted_attempts_reached_the_last_step"},
+    ),
+    (
+        "marts.fct_funnel_attempts",
+        {"furthest_step_at": "2023-12-31"},
+        {"furthest_step_at_is_not_before_started_at"},
+    ),
+    (
+        "marts.fct_funnel_attempts",
+        {"furthest_step_at": "2024-01-09"},
+        {"furthest_step_at_is_within_the_window"},
+    ),
+    (
+        "marts.fct_funnel_attempts",
+        {"outcome": "excluded", "excluded_at": "2024-01-01"},
+        {"excluded_at_is_not_before_furthest_step_at"},
+    ),
+    ("marts.fct_funnel_attempts", {"outcome": "superseded"}, {"ended_attempts_say_when"}),
+    ("marts.fct_funnel_attempts", {"excluded_at": "2024-01-03"}, {"ended_attempts_say_when"}),
+    ("marts.fct_funnel_attempts", {"is_mature": False}, {"only_mature_attempts_expire"}),
+    ("marts.fct_funnel_attempts", {"outcome": "open"}, {"only_mature_attempts_expire"}),
+    ("marts.fct_funnel_steps", {"step_name": None}, {"step_name_is_known"}),
+    ("marts.fct_funnel_steps", {"attempt_number": 0}, {"attempt_number_starts_at_1"}),
+    ("marts.fct_funnel_steps", {"step_number": 0}, {"step_number_starts_at_1"}),
+    ("marts.fct_funnel_steps", {"steps_reached": 0}, {"steps_reached_starts_at_1"}),
+    (
+        "marts.fct_funnel_steps",
+        {"steps_reached": 2, "since_start_us": -1},
+        {"since_start_is_not_negative"},
+    ),
+    ("marts.fct_funnel_steps", {"since_start_us": 1}, {"attempts_begin_with_their_first_step"}),
+    (
+        "marts.fct_funnel_steps",
+        {"funnel_id": "checkout", "steps_reached": 2},
+        {"no_step_has_more_attempts_than_began"},
+    ),
+    ("marts.fct_survival_curves", {"stage_id": "known", "survival": None}, {"survival_is_known"}),
+    ("marts.fct_survival_curves", {"curve_kind": "staying"}, {"curve_kind_is_a_known_kind"}),
+    ("marts.fct_survival_curves", {"period_grain": "week"}, {"period_grain_is_a_known_kind"}),
+    (
+        "marts.fct_survival_curves",
+        {"stage_id": "a", "duration_us": -1},
+        {"duration_is_not_negative"},
+    ),
+    ("marts.fct_survival_curves", {"stage_id": "b", "at_risk": -1}, {"at_risk_is_not_negative"}),
+    ("marts.fct_survival_curves", {"stage_id": "c", "events": 0}, {"points_have_an_event"}),
+    (
+        "marts.fct_survival_curves",
+        {"stage_id": "d", "survival": 1.1, "survival_high": None},
+        {"curves_end_when_nobody_is_left", "survival_is_a_share"},
+    ),
+    (
+        "marts.fct_survival_curves",
+        {"stage_id": "e", "naive_survival": -0.1},
+        {"naive_survival_is_a_share"},
+    ),
+    (
+        "marts.fct_survival_curves",
+        {"stage_id": "f", "survival_low": 0.85},
+        {"survival_lies_in_its_band"},
+    ),
+    (
+        "marts.fct_survival_curves",
+        {"stage_id": "g", "survival_high": 1.1},
+        {"survival_lies_in_its_band"},
+    ),
+    (
+        "marts.fct_survival_curves",
+        {"stage_id": "h", "survival": 0, "survival_low": 0, "naive_survival": 0},
+        {"curves_end_when_nobody_is_left"},
+    ),
+    (
+        "marts.fct_survival_curves",
+        {"duration_us": 70_000_000, "at_risk": 50, "survival": 0.85},
+        {"curves_never_rise"},
+    ),
+    (
+        "marts.fct_survival_curves",
+        {"duration_us": 80_000_000, "at_risk": 40},
+        {"curves_never_rise"},
+    ),
+    (
+        "marts.fct_survival_curves",
+        {"stage_id": "i", "naive_survival": 0.81},
+        {"naive_survival_is_never_above_survival"},
+    ),
+    (
+        "marts.fct_journey_coverage",
+        {
+            "stage_kind": "middle",
+            "mature_weeks": 0,
+            "mature_cases": 0,
+            "first_mature_week": None,
+            "last_mature_week": None,
+        },
+        {"stage_kind_is_a_known_kind"},
+    ),
+    (
+        "marts.fct_journey_coverage",
+        {"unknown_time_visits": -1},
+        {"unknown_time_visits_is_not_negative"},
+    ),
+    ("marts.fct_journey_coverage", {"orphan_events": -1}, {"orphan_events_is_not_negative"}),
+    (
+        "marts.fct_journey_coverage",
+        {"observed_through": "2024-02-02"},
+        {"observed_through_is_not_after_as_of"},
+    ),
+    ("marts.fct_journey_coverage", {"mature_weeks": 2}, {"mature_weeks_span_first_to_last"}),
+    (
+        "marts.fct_journey_coverage",
+        {"mature_weeks": 0, "first_mature_week": None, "last_mature_week": None},
+        {"mature_weeks_span_first_to_last"},
+    ),
+    ("marts.fct_journey_coverage", {"stage_kind": "exit"}, {"terminal_stages_have_no_rates"}),
+    (
+        "marts.fct_journey_coverage",
+        {"journey_id": "a", "cases": 100},
+        {"stages_cover_the_journeys_entities"},
+    ),
+    (
+        "marts.fct_journey_coverage",
+        {"journey_id": "b", "excluded_entities": 3},
+        {"stages_cover_the_journeys_entities"},
+    ),
+    (
+        "marts.fct_journey_coverage",
+        {
+            "journey_id": "c",
+            "mature_weeks": 0,
+            "mature_cases": 0,
+            "first_mature_week": None,
+            "last_mature_week": None,
+        },
+        {"some_week_is_mature"},
+    ),
+    ("marts.fct_journey_coverage", {"left_truncated_cases": 61}, {"most_cases_are_counted"}),
+    ("marts.fct_restatements", {"metric_id": None}, {"metric_id_is_known"}),
+    ("marts.fct_restatements", {"run_number": 0}, {"run_number_starts_at_1"}),
+    ("marts.fct_restatements", {"cause": "chance"}, {"cause_is_a_known_kind"}),
+    ("marts.fct_restatements", {"period_grain": "day"}, {"period_grain_is_a_known_kind"}),
+    ("marts.fct_restatements", {"segment_value": "pro"}, {"total_is_all_of_all"}),
+    ("marts.fct_restatements", {"period_end": "2024-01-01"}, {"period_end_is_after_period_start"}),
+    ("marts.fct_restatements", {"previous_n": -1}, {"previous_n_is_not_negative"}),
+    ("marts.fct_restatements", {"n": -1}, {"n_is_not_negative"}),
+    ("marts.fct_restatements", {"previous_n": 0}, {"no_figure_rests_on_no_case"}),
+    (
+        "marts.fct_restatements",
+        {"previous_n": 100, "previous_numerator": 40.0},
+        {"before_and_after_differ"},
+    ),
+    ("marts.fct_restatements", {"as_of": "2024-01-31"}, {"as_of_does_not_go_back"}),
+    ("marts.fct_restatements", {"through_load_id": 1}, {"late_data_came_with_a_load"}),
 ]
 
 
@@ -363,6 +622,20 @@ def test_every_breach_is_noticed_and_nothing_else(tmp_path, table):
     rows = {o.name: int(o.observed.split()[0]) for o in outcomes if not o.success}
     assert rows == Counter(name for _, names in breaches for name in names)
     assert {outcome.exception for outcome in outcomes} == {None}
+
+
+def test_a_funnel_whose_attempts_all_stop_at_the_first_step_is_a_warning(tmp_path):
+    stopped = SOUND["marts.fct_funnel_attempts"] | {"furthest_step": 1}
+    with new_warehouse(tmp_path / "w.duckdb") as connection:
+        insert(connection, "marts.fct_funnel_attempts", *[stopped] * 99)
+    arguments = (DuckDBWarehouse(tmp_path / "w.duckdb"), "marts", ["fct_funnel_attempts"])
+    assert failed(run_suites(*arguments, EXPECTATIONS)) == set()
+
+    with duckdb.connect(tmp_path / "w.duckdb") as connection:
+        insert(connection, "marts.fct_funnel_attempts", stopped)
+    outcomes = run_suites(*arguments, EXPECTATIONS)
+    assert failed(outcomes) == {"some_attempts_pass_the_first_step"}
+    assert not any(outcome.blocks for outcome in outcomes)
 
 
 @pytest.mark.parametrize("schema", ["raw", "marts"])

@@ -10,6 +10,13 @@ funnel_events as (
     select * from {{ ref('int_funnel_events') }}
 ),
 
+-- Read apart: a relation named twice would be stored whole in between.
+starting_events as (
+    select *
+    from {{ ref('int_funnel_events') }}
+    where step_number = 1
+),
+
 funnel_steps as (
     select * from {{ ref('int_funnel_steps') }}
 ),
@@ -413,24 +420,23 @@ ended as (
 attempts as (
     select
         walks.walk_number,
-        funnel_events.journey_id,
-        funnel_events.entity_id,
-        funnel_events.funnel_id,
-        funnel_events.held_value,
-        funnel_events.customer_id,
-        funnel_events.account_id,
-        funnel_events.event_number as start_number,
+        starting_events.journey_id,
+        starting_events.entity_id,
+        starting_events.funnel_id,
+        starting_events.held_value,
+        starting_events.customer_id,
+        starting_events.account_id,
+        starting_events.event_number as start_number,
         row_number() over (
             partition by walks.entity_number
-            order by funnel_events.event_number
+            order by starting_events.event_number
         )::integer as attempt_number
     from walks
-    inner join funnel_events
+    inner join starting_events
         on
-            walks.funnel_id = funnel_events.funnel_id
-            and walks.entity_id = funnel_events.entity_id
-            and coalesce(walks.held_value, '') = coalesce(funnel_events.held_value, '')
-    where funnel_events.step_number = 1
+            walks.funnel_id = starting_events.funnel_id
+            and walks.entity_id = starting_events.entity_id
+            and coalesce(walks.held_value, '') = coalesce(starting_events.held_value, '')
 ),
 
 final as (

@@ -9,6 +9,11 @@ funnel_events as (
     select * from {{ ref('int_funnel_events') }}
 ),
 
+-- Read apart: a relation named twice would be stored whole in between.
+named_events as (
+    select * from {{ ref('int_funnel_events') }}
+),
+
 funnel_steps as (
     select * from {{ ref('int_funnel_steps') }}
 ),
@@ -361,18 +366,18 @@ attempts as (
         start_events.start_place,
         start_events.held_value,
         start_events.attempt_number,
-        funnel_events.journey_id,
-        funnel_events.entity_id,
-        funnel_events.funnel_id,
-        funnel_events.customer_id,
-        funnel_events.account_id
+        named_events.journey_id,
+        named_events.entity_id,
+        named_events.funnel_id,
+        named_events.customer_id,
+        named_events.account_id
     from start_events
-    inner join funnel_events
+    inner join named_events
         on
-            start_events.funnel_id = funnel_events.funnel_id
-            and start_events.entity_id = funnel_events.entity_id
-            and start_events.event_number = funnel_events.event_number
-            and start_events.step_number = funnel_events.step_number
+            start_events.funnel_id = named_events.funnel_id
+            and start_events.entity_id = named_events.entity_id
+            and start_events.event_number = named_events.event_number
+            and start_events.step_number = named_events.step_number
 ),
 
 final as (
