@@ -436,7 +436,8 @@ attempts as (
         on
             walks.funnel_id = starting_events.funnel_id
             and walks.entity_id = starting_events.entity_id
-            and coalesce(walks.held_value, '') = coalesce(starting_events.held_value, '')
+            and coalesce(walks.held_value, '')
+            = coalesce(starting_events.held_value, '')
 ),
 
 final as (

@@ -2,10 +2,17 @@
 
 with
 
-step_rows as (
+all_step_rows as (
     select *
     from {{ ref('int_journey_events') }}
     where meaning = 'funnel_step'
+),
+
+-- First, before anything is joined to them.
+step_rows as (
+    select *
+    from all_step_rows
+    where {{ is_rebuilt('all_step_rows') }}
 ),
 
 other_rows as (
@@ -73,9 +80,7 @@ step_events as (
         on
             step_rows.journey_id = excluded_entities.journey_id
             and step_rows.entity_id = excluded_entities.entity_id
-    where
-        excluded_entities.entity_id is null
-        and {{ is_rebuilt('step_rows') }}
+    where excluded_entities.entity_id is null
 ),
 
 -- What a strict funnel does not allow between two steps.

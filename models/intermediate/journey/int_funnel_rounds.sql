@@ -10,7 +10,7 @@ funnel_events as (
 ),
 
 -- Read apart: a relation named twice would be stored whole in between.
-named_events as (
+all_events as (
     select * from {{ ref('int_funnel_events') }}
 ),
 
@@ -358,6 +358,16 @@ start_events as (
         on
             started.walk_number = walked_events.walk_number
             and started.place = walked_events.place
+),
+
+-- Few, where most funnels have an order: what starts attempts is looked up among them.
+named_events as (
+    select *
+    from all_events
+    where funnel_id in (
+        select any_funnels.funnel_id
+        from any_funnels
+    )
 ),
 
 attempts as (

@@ -4,8 +4,17 @@
 
 with
 
+all_visits as (
+    select *
+    from {{ ref('int_stage_visits') }}
+    where stage_kind = 'progress'
+),
+
+-- First, before anything is joined to them.
 visits as (
-    select * from {{ ref('int_stage_visits') }}
+    select *
+    from all_visits
+    where {{ is_rebuilt('all_visits') }}
 ),
 
 turning_visits as (
@@ -252,10 +261,7 @@ entries as (
             and visits.entity_id = second_looks.entity_id
             and visits.attempt_number = second_looks.attempt_number
             and visits.visit_number = second_looks.visit_number
-    where
-        visits.stage_kind = 'progress'
-        and not coalesce(second_looks.is_repeat, false)
-        and {{ is_rebuilt('visits') }}
+    where not coalesce(second_looks.is_repeat, false)
 )
 
 select * from entries

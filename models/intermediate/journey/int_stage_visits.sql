@@ -7,10 +7,17 @@
 
 with
 
-stage_rows as (
+all_stage_rows as (
     select *
     from {{ ref('int_journey_events') }}
     where meaning = 'stage'
+),
+
+-- First, before anything is joined to them.
+stage_rows as (
+    select *
+    from all_stage_rows
+    where {{ is_rebuilt('all_stage_rows') }}
 ),
 
 exclusion_rows as (
@@ -160,9 +167,7 @@ stage_events as (
         on
             stage_rows.journey_id = excluded_entities.journey_id
             and stage_rows.entity_id = excluded_entities.entity_id
-    where
-        excluded_entities.entity_id is null
-        and {{ is_rebuilt('stage_rows') }}
+    where excluded_entities.entity_id is null
 ),
 
 -- The declared total order of a history (domain.md §5). The entry stage is the first in
