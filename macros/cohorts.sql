@@ -33,3 +33,68 @@
         {{ visits }}.entity_id
     )
 {%- endmacro %}
+
+{#- A rate of entries as rows of fct_measures: of the entries that int_entry_clusters counts as
+    `counted`, with their squares (`_xx`) and products (`_xn`) for the design effect. -#}
+{% macro rate_of_entries(metric_id, counted) -%}
+with
+
+entry_clusters as (
+    select *
+    from {{ ref('int_entry_clusters') }}
+    where {{ counted }} is not null
+),
+
+periods as (
+    select * from {{ ref('int_periods') }}
+),
+
+proportions as (
+    select
+        *,
+        {{ counted }} / n as value
+    from entry_clusters
+),
+
+effective as (
+    select
+        *,
+        n / {{ design_effect(
+            'value',
+            'n_clusters',
+            counted ~ '_xx',
+            counted ~ '_xn',
+            'sum_nn',
+            'n',
+        ) }} as effective_n
+    from proportions
+),
+
+measures as (
+    select
+        periods.journey_id,
+        '{{ metric_id }}' as metric_id,
+        periods.stage_id,
+        null::varchar as touchpoint_id,
+        'all' as segment_dimension,
+        'all' as segment_value,
+        periods.period_grain,
+        periods.period_start,
+        periods.period_end,
+        effective.n::bigint as n,
+        effective.n_clusters::bigint as n_clusters,
+        effective.effective_n,
+        effective.{{ counted }} as numerator,
+        effective.value,
+        {{ wilson_low('effective.value', 'effective.effective_n') }} as ci_low,
+        {{ wilson_high('effective.value', 'effective.effective_n') }} as ci_high,
+        null::{{ type_double() }} as naive_value,
+        periods.is_mature,
+        periods.is_partial
+    from effective
+    inner join periods
+        on effective.period_number = periods.period_number
+)
+
+select * from measures
+{%- endmacro %}

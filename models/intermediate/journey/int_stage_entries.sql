@@ -43,32 +43,18 @@ stages as (
     select * from {{ ref('stages') }}
 ),
 
-counted_stages as (
-    select
-        *,
-        case
-            when stage_kind = 'progress' and not coalesce(is_optional, false) then 1
-            else 0
-        end as is_mandatory
-    from stages
-),
-
 ordered_stages as (
     select
-        counted_stages.journey_id,
-        counted_stages.stage_id,
-        counted_stages.stage_order,
-        counted_stages.stage_kind,
-        counted_stages.is_mandatory,
+        stages.journey_id,
+        stages.stage_id,
+        stages.stage_order,
+        stages.stage_kind,
         journeys.order_mode,
-        sum(counted_stages.is_mandatory) over (
-            partition by counted_stages.journey_id
-            order by counted_stages.stage_order
-            rows between unbounded preceding and current row
-        ) as mandatory_through
-    from counted_stages
+        {{ is_mandatory('stages') }} as is_mandatory,
+        {{ mandatory_through('stages') }} as mandatory_through
+    from stages
     inner join journeys
-        on counted_stages.journey_id = journeys.journey_id
+        on stages.journey_id = journeys.journey_id
 ),
 
 -- What entering the second stage straight after the first is. In order a later stage is
@@ -84,9 +70,7 @@ stage_pairs as (
             when ordered_stages.order_mode = 'any' then true
             when next_stages.stage_order < ordered_stages.stage_order then false
             when ordered_stages.order_mode = 'strict'
-                then
-                    next_stages.mandatory_through - next_stages.is_mandatory
-                    <= ordered_stages.mandatory_through
+                then not {{ is_passed_over('ordered_stages', 'next_stages') }}
             else true
         end as is_advance
     from ordered_stages

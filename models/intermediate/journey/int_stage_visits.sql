@@ -51,39 +51,25 @@ journey_hours as (
         on journeys.calendar_id = working_hours.calendar_id
 ),
 
-counted_stages as (
-    select
-        *,
-        case
-            when stage_kind = 'progress' and not coalesce(is_optional, false) then 1
-            else 0
-        end as is_mandatory
-    from stages
-),
-
 numbered_stages as (
     select
         journeys.journey_id,
         journeys.journey_number,
         journeys.attempt_gap_us,
-        counted_stages.stage_id,
-        counted_stages.stage_order,
-        counted_stages.stage_kind,
-        counted_stages.is_mandatory,
+        stages.stage_id,
+        stages.stage_order,
+        stages.stage_kind,
         journeys.has_own_id,
         journeys.has_touchpoints,
         journeys.entity = 'customer' as is_of_customers,
         journeys.order_mode = 'any' as has_any_order,
-        counted_stages.stage_kind <> 'progress' as is_end,
-        counted_stages.stage_order = journeys.entry_stage_order as is_entry,
-        sum(counted_stages.is_mandatory) over (
-            partition by counted_stages.journey_id
-            order by counted_stages.stage_order
-            rows between unbounded preceding and current row
-        ) as mandatory_through
-    from counted_stages
+        stages.stage_kind <> 'progress' as is_end,
+        stages.stage_order = journeys.entry_stage_order as is_entry,
+        {{ is_mandatory('stages') }} as is_mandatory,
+        {{ mandatory_through('stages') }} as mandatory_through
+    from stages
     inner join journeys
-        on counted_stages.journey_id = journeys.journey_id
+        on stages.journey_id = journeys.journey_id
 ),
 
 -- Every stage with every one that may follow it, and with none (0).
@@ -99,10 +85,7 @@ moves as (
         case
             when next_stages.stage_kind <> 'progress' then next_stages.stage_kind
             when next_stages.stage_order < left_stages.stage_order then 'back'
-            when
-                next_stages.mandatory_through - next_stages.is_mandatory
-                > left_stages.mandatory_through
-                then 'skip'
+            when {{ is_passed_over('left_stages', 'next_stages') }} then 'skip'
             else 'forward'
         end as transition_kind
     from numbered_stages as left_stages

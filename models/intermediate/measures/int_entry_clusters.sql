@@ -102,8 +102,8 @@ sums as (
         sum(lone_cohorts.conversions) as conversions_xx,
         sum(lone_cohorts.conversions) as conversions_xn,
         sum(lone_cohorts.known_entries) as known_entries,
-        sum(lone_cohorts.known_entries) as known_xx,
-        sum(lone_cohorts.known_entries) as known_xn,
+        sum(lone_cohorts.known_entries) as known_entries_xx,
+        sum(lone_cohorts.known_entries) as known_entries_xn,
         sum(lone_cohorts.timed_entries) as timed_clusters,
         sum(lone_cohorts.timed_entries) as timed_entries,
         sum(lone_cohorts.timed_advances) as timed_advances
@@ -123,8 +123,8 @@ sums as (
         sum(conversions * conversions) as conversions_xx,
         sum(conversions * entries) as conversions_xn,
         sum(known_entries) as known_entries,
-        sum(known_entries * known_entries) as known_xx,
-        sum(known_entries * entries) as known_xn,
+        sum(known_entries * known_entries) as known_entries_xx,
+        sum(known_entries * entries) as known_entries_xn,
         sum(case when timed_entries > 0 then 1 else 0 end) as timed_clusters,
         sum(timed_entries) as timed_entries,
         sum(timed_advances) as timed_advances
@@ -142,8 +142,8 @@ totals as (
         sum(conversions_xx)::{{ type_double() }} as conversions_xx,
         sum(conversions_xn)::{{ type_double() }} as conversions_xn,
         sum(known_entries)::{{ type_double() }} as known_entries,
-        sum(known_xx)::{{ type_double() }} as known_xx,
-        sum(known_xn)::{{ type_double() }} as known_xn,
+        sum(known_entries_xx)::{{ type_double() }} as known_entries_xx,
+        sum(known_entries_xn)::{{ type_double() }} as known_entries_xn,
         sum(timed_clusters)::bigint as timed_clusters,
         sum(timed_entries)::bigint as timed_entries,
         sum(timed_advances)::{{ type_double() }} as timed_advances
