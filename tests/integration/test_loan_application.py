@@ -1,10 +1,6 @@
 """The real log of 13,087 loan applications, to the row."""
 
-import csv
-import random
-from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -13,7 +9,7 @@ import pm4py
 import pytest
 
 from tests import reference
-from tests.conftest import LOAN_MAP, Workbench
+from tests.conftest import Workbench
 
 STAGES = {
     "submitted": "progress",
@@ -107,7 +103,7 @@ def test_published_all_uses_whole_mature_weeks(loan: Workbench) -> None:
     ) == [(6323.0, 11226, True)]
 
 
-def _log_events(workbench: Workbench, warehouse: str = "raw.event_log") -> list[tuple[object, ...]]:
+def log_events(workbench: Workbench, warehouse: str = "raw.event_log") -> list[tuple[object, ...]]:
     return workbench.query(
         f"""
         select source_case_id, activity, lifecycle, resource, occurred_at, event_seq, event_id
@@ -116,7 +112,7 @@ def _log_events(workbench: Workbench, warehouse: str = "raw.event_log") -> list[
     )
 
 
-def _expected(rows: list[tuple[object, ...]]) -> set[tuple[object, ...]]:
+def expected_facts(rows: list[tuple[object, ...]]) -> set[tuple[object, ...]]:
     events = [
         reference.Event(str(case), ACTIVITIES[str(activity)], at, "event_log", str(row_id), seq)
         for case, activity, lifecycle, _, at, seq, row_id in rows
@@ -145,7 +141,7 @@ def _expected(rows: list[tuple[object, ...]]) -> set[tuple[object, ...]]:
     }
 
 
-def _facts(workbench: Workbench) -> set[tuple[object, ...]]:
+def facts_of(workbench: Workbench) -> set[tuple[object, ...]]:
     return set(
         workbench.query(
             """
@@ -157,17 +153,13 @@ def _facts(workbench: Workbench) -> set[tuple[object, ...]]:
     )
 
 
-def _transitions(visits: set[tuple[object, ...]]) -> Counter[tuple[object, ...]]:
-    return Counter((row[0], row[3], row[6], row[5], row[7]) for row in visits if row[6])
-
-
 def test_facts_equal_the_reference_on_the_whole_log(loan: Workbench) -> None:
-    assert _facts(loan) == _expected(_log_events(loan))
+    assert facts_of(loan) == expected_facts(log_events(loan))
 
 
 def _collapsed_log(workbench: Workbench) -> pd.DataFrame:
     """The log as pm4py takes it: stage events to the first end, no stage twice in a row."""
-    rows = [row for row in _log_events(workbench) if row[2] == "COMPLETE" and row[1] in ACTIVITIES]
+    rows = [row for row in log_events(workbench) if row[2] == "COMPLETE" and row[1] in ACTIVITIES]
     log = pd.DataFrame(
         {
             "case:concept:name": [row[0] for row in rows],
@@ -216,56 +208,6 @@ def test_whole_cases_take_as_long_as_pm4py_says(loan: Workbench) -> None:
     durations = pm4py.get_all_case_durations(_collapsed_log(loan))
     assert len(durations) == 13087
     assert sorted(row[0] / 1e6 for row in rows) == pytest.approx(sorted(durations), abs=1e-6)
-
-
-def test_facts_equal_the_reference_on_random_subsets_of_cases(
-    loan: Workbench, make_workbench: Callable[[str], Workbench], tmp_path: Path
-) -> None:
-    """Twenty warehouses of their own: as_of, maturity and facts follow from the subset."""
-    rows = _log_events(loan)
-    cases = sorted({str(row[0]) for row in rows})
-    draw = random.Random(20111001)
-    workbench = make_workbench("subset")
-    workbench.use_map(LOAN_MAP)
-    workbench.land(_write_log(tmp_path / "empty", []))
-    workbench.build()
-    empty = workbench.settings.warehouse.read_bytes()
-    for number in range(20):
-        chosen = set(draw.sample(cases, draw.choice([1, 2, 5, 20, 100, 500])))
-        subset = [row for row in rows if row[0] in chosen]
-        draw.shuffle(subset)
-        workbench.settings.warehouse.write_bytes(empty)
-        workbench.land(_write_log(tmp_path / f"log_{number}", subset))
-        workbench.dbt("run", "--select", "+fct_stage_visits", "+fct_stage_transitions")
-        # event_seq is the order in the file that landed, so the reference takes it from there.
-        expected = _expected(_log_events(workbench))
-        facts = _facts(workbench)
-        transitions = Counter(
-            workbench.query(
-                """
-                select visits.entity_id, steps.from_stage_id, steps.to_stage_id,
-                    steps.occurred_at, steps.transition_kind
-                from marts.fct_stage_transitions as steps
-                join marts.fct_stage_visits as visits
-                    on steps.from_visit_id = visits.visit_id
-                """
-            )
-        )
-        assert len(facts) > 0
-        assert facts == expected, f"subset {number} of {len(chosen)} cases"
-        assert transitions == _transitions(expected)
-
-
-def _write_log(folder: Path, rows: list[tuple[object, ...]]) -> Path:
-    folder.mkdir()
-    with (folder / "event_log.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["source_case_id", "activity", "lifecycle", "resource", "occurred_at"])
-        for case, activity, lifecycle, resource, at, *_ in rows:
-            assert isinstance(at, datetime)
-            stamp = at.replace(tzinfo=UTC).isoformat(timespec="microseconds")
-            writer.writerow([case, activity, lifecycle, resource, stamp])
-    return folder
 
 
 def test_xes_and_parquet_are_the_same_log(
