@@ -33,6 +33,7 @@ seen_entries as (
         cohort_stages.time_zone,
         cohort_stages.conversion_window_days,
         entries.is_date_only,
+        {{ customer_of('entries', 'cohort_stages.entity') }} as customer_id,
         {{ cluster_of('entries', 'customer_accounts') }} as cluster_id,
         case
             when entries.advanced_at <= cohort_stages.as_of then entries.advanced_at
@@ -66,6 +67,7 @@ cohort_entries as (
         seen_entries.journey_number,
         seen_entries.stage_number,
         seen_entries.entered_at,
+        seen_entries.customer_id,
         seen_entries.cluster_id,
         seen_entries.advanced_at,
         seen_entries.advanced_at is not null as has_advanced,

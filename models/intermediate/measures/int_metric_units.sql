@@ -1,0 +1,40 @@
+{#- What drivers and readouts count: the units behind every rate, whatever its metric. -#}
+{{ config(materialized='view') }}
+
+with
+
+entries as (
+    select * from {{ ref('int_cohort_entries') }}
+),
+
+cohort_stages as (
+    select * from {{ ref('int_cohort_stages') }}
+),
+
+units as (
+    select
+        'conversion_rate' as metric_id,
+        entries.journey_id,
+        entries.stage_id,
+        entries.entity_id,
+        entries.attempt_number,
+        entries.visit_number,
+        entries.customer_id,
+        entries.cluster_id,
+        entries.entered_at,
+        entries.entered_date,
+        entries.cohort_start,
+        cohort_stages.conversion_window_days as window_days,
+        entries.is_converted as is_outcome,
+        coalesce(
+            {{ epoch_us('entries.entered_at') }}
+            + cohort_stages.conversion_window_days * 86400000000
+            <= {{ epoch_us('cohort_stages.observed_through') }},
+            false
+        ) as is_complete
+    from entries
+    inner join cohort_stages
+        on entries.stage_number = cohort_stages.stage_number
+)
+
+select * from units
