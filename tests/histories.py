@@ -137,6 +137,12 @@ MAP = {
         ticket,support_events,support_contact_id
         claim,event_log,source_case_id
     """,
+    "segment_dimensions": """
+        journey_id,dimension,source,source_column,as_of_rule,is_immutable,top_n,is_ranked,paired_with
+        signup,page,events,path,latest_at_entry,false,1,true,first_page
+        signup,first_page,events,path,,true,5,true,
+        ticket,team,support_events,resource,entering_event,false,5,true,
+    """,
     "benchmarks": """
         benchmark_id,metric_id,definition_version,journey_id,stage_id,kind,value,source
         trial_rate,conversion_rate,1,signup,tried,target,0.5,test

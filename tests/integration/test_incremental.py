@@ -104,6 +104,31 @@ def test_a_changed_map_rebuilds_its_journey_and_no_other(
     assert_equal(after, snapshot(workbench, names))
 
 
+def test_a_map_that_asks_for_the_rows_of_entries_rebuilds_its_journey(
+    make_workbench: Callable[[str], Workbench], tmp_path: Path
+) -> None:
+    workbench = make_workbench("asked")
+    workbench.use_map(write_map(tmp_path / "map"))
+    workbench.land(write_files(tmp_path / "files", rows_of(9)))
+    selection = ("--select", "+int_build_state")
+    workbench.build(*selection)
+    kept = """
+        select count(*) > 0, count(source_row_id) = count(*)
+        from intermediate.int_stage_visits where journey_id = 'claim'
+    """
+    assert workbench.query(kept) == [(True, False)]
+    line = "ticket,team,support_events,resource,entering_event,false,5,true,"
+    asked = line.replace("ticket,team,support_events", "claim,clerk,event_log")
+    change = {"segment_dimensions": (line, f"{line}\n{asked}")}
+    workbench.use_map(write_map(tmp_path / "asked", change))
+    workbench.dbt("seed")
+    workbench.dbt("run", *selection)
+    assert workbench.query(
+        "select journey_id from intermediate.int_journey_builds where is_full_rebuild"
+    ) == [("claim",)]
+    assert workbench.query(kept) == [(True, True)]
+
+
 def test_a_warehouse_of_an_older_version_is_rebuilt_with_its_new_columns(
     make_workbench: Callable[[str], Workbench], tmp_path: Path
 ) -> None:

@@ -8,6 +8,10 @@ versions as (
     select
         support_contact_id,
         customer_id,
+        channel,
+        topic,
+        opened_at,
+        first_response_at,
         row_number() over (
             partition by support_contact_id
             order by
@@ -20,7 +24,11 @@ versions as (
 newest as (
     select
         support_contact_id,
-        customer_id
+        customer_id,
+        channel,
+        topic,
+        opened_at,
+        first_response_at
     from versions
     where version_rank = 1
 )

@@ -100,8 +100,9 @@ identified as (
                 identifications.previous_identified_at,
                 timestamp '0001-01-01 00:00:00'
             )
-            and {{ epoch_us('identifications.identified_at') }}
-            - {{ epoch_us('mapped_events.occurred_at') }} <= links.attempt_gap_us
+            -- Each side of its own: else DuckDB compares all with all.
+            and {{ epoch_us('mapped_events.occurred_at') }} + links.attempt_gap_us
+            >= {{ epoch_us('identifications.identified_at') }}
     left join opportunity_links
         on mapped_events.opportunity_id = opportunity_links.opportunity_id
     left join support_contacts
@@ -145,8 +146,10 @@ with_entity as (
     from identified
     left join customer_accounts
         on
-            identified.customer_id = customer_accounts.customer_id
-            and identified.entity_column = 'account_id'
+            case
+                when identified.entity_column = 'account_id'
+                    then identified.customer_id
+            end = customer_accounts.customer_id
 ),
 
 known as (

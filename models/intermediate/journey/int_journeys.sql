@@ -28,6 +28,14 @@ touchpoint_rules as (
     select * from {{ ref('touchpoint_rules') }}
 ),
 
+segment_dimensions as (
+    select * from {{ ref('segment_dimensions') }}
+),
+
+metric_rules as (
+    select * from {{ ref('metric_rules') }}
+),
+
 funnels as (
     select * from {{ ref('funnels') }}
 ),
@@ -69,6 +77,38 @@ used_extents as (
         on used_sources.journey_id = journeys.journey_id
     inner join extents
         on used_sources.source = extents.source
+),
+
+-- Journeys that ask which row made an entry: for its touchpoint, for a property of the
+-- event (a segment, a due date, what a success is worth) or for its opportunity.
+keeping_journeys as (
+    select entity_links.journey_id
+    from entity_links
+    inner join touchpoint_rules
+        on entity_links.source = touchpoint_rules.source
+    union
+    select used_sources.journey_id
+    from used_sources
+    inner join segment_dimensions
+        on
+            used_sources.journey_id = segment_dimensions.journey_id
+            and used_sources.source = segment_dimensions.source
+    where {{ is_of_events('segment_dimensions.source') }}
+    union
+    select used_sources.journey_id
+    from used_sources
+    inner join journeys
+        on used_sources.journey_id = journeys.journey_id
+    where
+        used_sources.source = journeys.success_value_source
+        or (
+            used_sources.source = 'crm_stage_changes'
+            and journeys.success_value_source = 'crm_opportunities'
+        )
+    union
+    select journey_id
+    from metric_rules
+    where due_property is not null
 ),
 
 -- Everything that the facts of a journey are made from, besides the rows.
@@ -169,6 +209,11 @@ map_lines as (
             'source', 'is_date_only', 'relevant_start',
         ]) }} as map_line
     from used_extents
+    union all
+    select
+        journey_id,
+        'keeps_source' as map_line
+    from keeping_journeys
 ),
 
 journey_hashes as (
@@ -189,13 +234,6 @@ entry_stages as (
     group by journey_id
 ),
 
-touchpoint_journeys as (
-    select distinct entity_links.journey_id
-    from entity_links
-    inner join touchpoint_rules
-        on entity_links.source = touchpoint_rules.source
-),
-
 final as (
     select
         journeys.journey_id,
@@ -210,15 +248,15 @@ final as (
             order by {{ binary_order('journeys.journey_id') }}
         )::integer as journey_number,
         (journeys.entity not in ('customer', 'account')) as has_own_id,
-        touchpoint_journeys.journey_id is not null as has_touchpoints,
+        keeping_journeys.journey_id is not null as keeps_source,
         journeys.attempt_gap_days::bigint * 86400000000 as attempt_gap_us
     from journeys
     inner join entry_stages
         on journeys.journey_id = entry_stages.journey_id
     inner join journey_hashes
         on journeys.journey_id = journey_hashes.journey_id
-    left join touchpoint_journeys
-        on journeys.journey_id = touchpoint_journeys.journey_id
+    left join keeping_journeys
+        on journeys.journey_id = keeping_journeys.journey_id
 )
 
 select * from final

@@ -60,7 +60,7 @@ numbered_stages as (
         stages.stage_order,
         stages.stage_kind,
         journeys.has_own_id,
-        journeys.has_touchpoints,
+        journeys.keeps_source,
         journeys.entity = 'customer' as is_of_customers,
         journeys.order_mode = 'any' as has_any_order,
         stages.stage_kind <> 'progress' as is_end,
@@ -125,7 +125,7 @@ stage_events as (
         stage_rows.account_id,
         numbered_stages.attempt_gap_us,
         numbered_stages.has_own_id,
-        numbered_stages.has_touchpoints,
+        numbered_stages.keeps_source,
         numbered_stages.is_end,
         numbered_stages.is_entry,
         extents.is_date_only,
@@ -221,8 +221,8 @@ judged_events as (
 ),
 
 -- Consecutive events of one stage are one visit. Events after the end are orphans; the
--- last one of a history is kept to count them by. Which row made the entry matters
--- beside touchpoints alone.
+-- last one of a history is kept to count them by. Which row made the entry is carried
+-- where the map asks for it.
 entering_events as (
     select
         journey_number,
@@ -237,9 +237,9 @@ entering_events as (
         is_end,
         is_orphan,
         would_be_truncated,
-        case when has_touchpoints then event_seq end as event_seq,
-        case when has_touchpoints then source_row_id end as source_row_id,
-        case when has_touchpoints then source end as source,
+        case when keeps_source then event_seq end as event_seq,
+        case when keeps_source then source_row_id end as source_row_id,
+        case when keeps_source then source end as source,
         case when starts_attempt then 1 else 0 end as starts_attempt
     from judged_events
     where
