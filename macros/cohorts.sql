@@ -34,26 +34,38 @@
     )
 {%- endmacro %}
 
-{#- A rate of entries as rows of fct_measures: of the entries that int_entry_clusters counts as
-    `counted`, with their squares (`_xx`) and products (`_xn`) for the design effect. -#}
+{#- A rate of entries as rows of fct_measures: of those that int_entry_clusters counts as
+    `counted`. -#}
 {% macro rate_of_entries(metric_id, counted) -%}
+{{ clustered_rate(ref('int_entry_clusters'), metric_id, counted) }}
+{%- endmacro %}
+
+{#- Likewise of visits, by int_visit_clusters. -#}
+{% macro rate_of_visits(metric_id, counted) -%}
+{{ clustered_rate(ref('int_visit_clusters'), metric_id, counted) }}
+{%- endmacro %}
+
+{#- A rate as rows of fct_measures, of a relation with one row per cell: n, n_clusters, sum_nn and
+    what is `counted`, with the sums over clusters of its squares (`_xx`) and products (`_xn`)
+    for the design effect. Without a metric_id the cell says which it is. -#}
+{% macro clustered_rate(relation, metric_id, counted) -%}
 with
 
-entry_clusters as (
+clusters as (
     select *
-    from {{ ref('int_entry_clusters') }}
+    from {{ relation }}
     where {{ counted }} is not null
 ),
 
-periods as (
-    select * from {{ ref('int_periods') }}
+cells as (
+    select * from {{ ref('int_cells') }}
 ),
 
 proportions as (
     select
         *,
         {{ counted }} / n as value
-    from entry_clusters
+    from clusters
 ),
 
 effective as (
@@ -72,15 +84,15 @@ effective as (
 
 measures as (
     select
-        periods.journey_id,
-        '{{ metric_id }}' as metric_id,
-        periods.stage_id,
+        cells.journey_id,
+        {{ "'" ~ metric_id ~ "'" if metric_id else "cells.metric_id" }} as metric_id,
+        cells.stage_id,
         null::varchar as touchpoint_id,
-        'all' as segment_dimension,
-        'all' as segment_value,
-        periods.period_grain,
-        periods.period_start,
-        periods.period_end,
+        cells.segment_dimension,
+        cells.segment_value,
+        cells.period_grain,
+        cells.period_start,
+        cells.period_end,
         effective.n::bigint as n,
         effective.n_clusters::bigint as n_clusters,
         effective.effective_n,
@@ -89,11 +101,11 @@ measures as (
         {{ wilson_low('effective.value', 'effective.effective_n') }} as ci_low,
         {{ wilson_high('effective.value', 'effective.effective_n') }} as ci_high,
         null::{{ type_double() }} as naive_value,
-        periods.is_mature,
-        periods.is_partial
+        cells.is_mature,
+        cells.is_partial
     from effective
-    inner join periods
-        on effective.period_number = periods.period_number
+    inner join cells
+        on effective.cell_number = cells.cell_number
 )
 
 select * from measures

@@ -149,3 +149,63 @@
 {% macro default__hash_number(text) -%} hashtextextended({{ text }}, 0) {%- endmacro %}
 {% macro duckdb__hash_number(text) -%} hash({{ text }}) {%- endmacro %}
 {% macro spark__hash_number(text) -%} xxhash64({{ text }}) {%- endmacro %}
+
+{#- Whether a text has a pattern from its first character to its last. Write the pattern without
+    backslashes, which Spark takes for itself. -#}
+{% macro has_pattern(text, pattern) -%}
+    {{ return(adapter.dispatch("has_pattern")(text, pattern)) }}
+{%- endmacro %}
+{% macro default__has_pattern(text, pattern) -%} {{ text }} ~ '^{{ pattern }}$' {%- endmacro %}
+{% macro duckdb__has_pattern(text, pattern) -%}
+    regexp_full_match({{ text }}, '{{ pattern }}')
+{%- endmacro %}
+{% macro spark__has_pattern(text, pattern) -%} {{ text }} rlike '^{{ pattern }}$' {%- endmacro %}
+
+{#- The first moment that a text names, in UTC, or null where it names none: a time as the
+    landing reads it (ISO 8601, without an offset by the clock of the time zone), or a date's
+    midnight there. PostgreSQL fails on the 30th of February, so there it is asked beforehand. -#}
+{% macro safe_moment(text, time_zone) -%}
+    {%- set day = "[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])" -%}
+    {%- set clock = "[T ]([01][0-9]|2[0-3]):[0-5][0-9]" -%}
+    {%- set second = ":[0-5][0-9]([.][0-9]{1,9})?" -%}
+    {%- set offset = "(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)" -%}
+    case
+        when
+            {{ has_pattern(text, day ~ "(" ~ clock ~ "(" ~ second ~ ")?)?") }}
+            then {{ to_utc(safe_timestamp(text), time_zone) }}
+        when
+            {{ has_pattern(text, day ~ clock ~ second ~ offset) }}
+            then {{ safe_instant(text) }}
+    end
+{%- endmacro %}
+
+{#- A wall clock's timestamp from a text of safe_moment without an offset, and the UTC timestamp
+    of one with it; null where the month is shorter. -#}
+{% macro safe_timestamp(text) -%}
+    {{ return(adapter.dispatch("safe_timestamp")(text)) }}
+{%- endmacro %}
+{% macro default__safe_timestamp(text) -%}
+    case when {{ is_day_of_month(text) }} then ({{ text }})::timestamp end
+{%- endmacro %}
+{% macro duckdb__safe_timestamp(text) -%} try_cast({{ text }} as timestamp) {%- endmacro %}
+{% macro spark__safe_timestamp(text) -%} try_cast({{ text }} as timestamp) {%- endmacro %}
+
+{% macro safe_instant(text) -%}
+    {{ return(adapter.dispatch("safe_instant")(text)) }}
+{%- endmacro %}
+{% macro default__safe_instant(text) -%}
+    case
+        when {{ is_day_of_month(text) }} then ({{ text }})::timestamptz at time zone 'UTC'
+    end
+{%- endmacro %}
+{% macro duckdb__safe_instant(text) -%}
+    timezone('UTC', try_cast({{ text }} as timestamptz))
+{%- endmacro %}
+{% macro spark__safe_instant(text) -%} try_cast({{ text }} as timestamp) {%- endmacro %}
+
+{% macro is_day_of_month(text) -%}
+    substring({{ text }}, 9, 2)::integer <= extract(
+        day from (substring({{ text }}, 1, 7) || '-01')::date
+        + interval '1 month' - interval '1 day'
+    )
+{%- endmacro %}

@@ -34,7 +34,7 @@
         when {{ rate }} in (0, 1) or {{ clusters }} < 2 then 1
         else greatest(
             1,
-            {{ clusters }} / ({{ clusters }} - 1)
+            {{ clusters }}::{{ type_double() }} / ({{ clusters }} - 1)
             * (
                 {{ sum_xx }}
                 - 2 * {{ rate }} * {{ sum_xn }}
@@ -68,6 +68,40 @@
                 abs({{ z }}) + 4 / (abs({{ z }}) + 0.65)
             ))))
     end
+{%- endmacro %}
+
+{#- CTEs for Benjamini–Hochberg (1995): `rows` with its adjusted_p_value over each family, in
+    `<rows>_adjusted`. A row whose p_value is null is no member. Ties share their value. -#}
+{% macro benjamini_hochberg(rows, family) -%}
+    {{ rows }}_ranked as (
+        select
+            *,
+            count(p_value) over (
+                partition by {{ family | join(", ") }}
+            ) as family_size,
+            row_number() over (
+                partition by {{ family | join(", ") }}
+                order by p_value nulls last
+            ) as p_rank
+        from {{ rows }}
+    ),
+
+    {{ rows }}_adjusted as (
+        select
+            *,
+            case
+                when p_value is not null
+                    then least(
+                        1,
+                        min(p_value * family_size / p_rank) over (
+                            partition by {{ family | join(", ") }}
+                            order by p_rank desc
+                            rows between unbounded preceding and current row
+                        )
+                    )
+            end as adjusted_p_value
+        from {{ rows }}_ranked
+    )
 {%- endmacro %}
 
 {#- A polynomial with its coefficients from the highest power down, by Horner's scheme. -#}

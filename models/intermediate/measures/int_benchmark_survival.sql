@@ -5,12 +5,14 @@ duration_benchmarks as (
     select * from {{ ref('int_duration_benchmarks') }}
 ),
 
-periods as (
-    select * from {{ ref('int_periods') }}
+cells as (
+    select *
+    from {{ ref('int_cells') }}
+    where metric_id is null
 ),
 
-period_cohorts as (
-    select * from {{ ref('int_period_cohorts') }}
+cell_cohorts as (
+    select * from {{ ref('int_cell_cohorts') }}
 ),
 
 times as (
@@ -21,62 +23,74 @@ curves as (
     select * from {{ ref('int_survival_curves') }}
 ),
 
-cells as (
+-- A segment without a benchmark of its own is held against the total's.
+benchmark_cells as (
     select
         duration_benchmarks.benchmark_id,
-        duration_benchmarks.is_advancing,
+        duration_benchmarks.curve_kind,
         duration_benchmarks.benchmark_us,
         duration_benchmarks.desired_survival,
-        periods.period_number,
-        periods.period_grain,
-        periods.period_start
+        cells.cell_number,
+        cells.segment_dimension,
+        cells.segment_value,
+        cells.period_grain,
+        cells.period_start
     from duration_benchmarks
-    inner join periods
+    inner join cells
         on
-            duration_benchmarks.journey_id = periods.journey_id
-            and duration_benchmarks.stage_id = periods.stage_id
-            and periods.period_grain = 'trailing_13_weeks'
+            duration_benchmarks.journey_id = cells.journey_id
+            and duration_benchmarks.stage_id = cells.stage_id
+            and duration_benchmarks.segment_dimension in (
+                cells.segment_dimension, 'all'
+            )
+            and duration_benchmarks.segment_value in (cells.segment_value, 'all')
+            and cells.weeks_back = 0
+            and cells.has_curve
 ),
 
 -- S = 0 has no log-log band: the step before it is the honest bound.
 earlier_steps as (
     select
-        cells.benchmark_id,
+        benchmark_cells.benchmark_id,
+        benchmark_cells.cell_number,
         curves.survival,
         curves.survival_low,
         curves.survival_high,
         curves.log_log_se,
         row_number() over (
-            partition by cells.benchmark_id
+            partition by benchmark_cells.benchmark_id, benchmark_cells.cell_number
             order by
                 case when curves.survival > 0 then 0 else 1 end,
                 curves.duration_us desc
         ) as nearness
-    from cells
+    from benchmark_cells
     inner join curves
         on
-            cells.is_advancing = curves.is_advancing
-            and cells.period_number = curves.period_number
-            and cells.benchmark_us >= curves.duration_us
+            benchmark_cells.curve_kind = curves.curve_kind
+            and benchmark_cells.cell_number = curves.cell_number
+            and benchmark_cells.benchmark_us >= curves.duration_us
 ),
 
 nearest_steps as (
     select
-        cells.benchmark_id,
-        cells.is_advancing,
-        cells.benchmark_us,
-        cells.desired_survival,
-        cells.period_number,
-        cells.period_grain,
-        cells.period_start,
+        benchmark_cells.benchmark_id,
+        benchmark_cells.curve_kind,
+        benchmark_cells.benchmark_us,
+        benchmark_cells.desired_survival,
+        benchmark_cells.cell_number,
+        benchmark_cells.segment_dimension,
+        benchmark_cells.segment_value,
+        benchmark_cells.period_grain,
+        benchmark_cells.period_start,
         earlier_steps.survival_low,
         earlier_steps.survival_high,
         earlier_steps.log_log_se,
         coalesce(earlier_steps.survival, 1) as survival
-    from cells
+    from benchmark_cells
     left join earlier_steps
         on
-            cells.benchmark_id = earlier_steps.benchmark_id
+            benchmark_cells.benchmark_id = earlier_steps.benchmark_id
+            and benchmark_cells.cell_number = earlier_steps.cell_number
             and earlier_steps.nearness = 1
 ),
 
@@ -84,19 +98,22 @@ nearest_steps as (
 bandless_cohorts as (
     select
         nearest_steps.benchmark_id,
-        nearest_steps.is_advancing,
+        nearest_steps.curve_kind,
         nearest_steps.benchmark_us,
-        period_cohorts.stage_number,
-        period_cohorts.cohort_start
+        nearest_steps.cell_number,
+        cell_cohorts.stage_number,
+        cell_cohorts.segment_number,
+        cell_cohorts.cohort_start
     from nearest_steps
-    inner join period_cohorts
-        on nearest_steps.period_number = period_cohorts.period_number
+    inner join cell_cohorts
+        on nearest_steps.cell_number = cell_cohorts.cell_number
     where nearest_steps.survival in (0, 1)
 ),
 
 still_there as (
     select
         bandless_cohorts.benchmark_id,
+        bandless_cohorts.cell_number,
         count(*)::{{ type_double() }} as units,
         sum(
             case
@@ -106,10 +123,13 @@ still_there as (
     from times
     inner join bandless_cohorts
         on
-            times.is_advancing = bandless_cohorts.is_advancing
+            times.curve_kind = bandless_cohorts.curve_kind
             and times.stage_number = bandless_cohorts.stage_number
+            and times.segment_number = bandless_cohorts.segment_number
             and times.cohort_start = bandless_cohorts.cohort_start
-    group by bandless_cohorts.benchmark_id
+    group by
+        bandless_cohorts.benchmark_id,
+        bandless_cohorts.cell_number
 ),
 
 steps as (
@@ -121,7 +141,9 @@ steps as (
         end as trials
     from nearest_steps
     left join still_there
-        on nearest_steps.benchmark_id = still_there.benchmark_id
+        on
+            nearest_steps.benchmark_id = still_there.benchmark_id
+            and nearest_steps.cell_number = still_there.cell_number
     -- Where nobody entered, nothing is judged.
     where
         still_there.benchmark_id is not null
@@ -131,6 +153,8 @@ steps as (
 judged as (
     select
         benchmark_id,
+        segment_dimension,
+        segment_value,
         period_grain,
         period_start,
         desired_survival,

@@ -1,32 +1,51 @@
 {#- Narrow, because it is read again and again. -#}
 with
 
-cohort_visits as (
-    select * from {{ ref('int_cohort_visits') }}
+visits as (
+    select * from {{ ref('int_segment_visits') }}
 ),
 
-cohort_entries as (
-    select * from {{ ref('int_cohort_entries') }}
+entries as (
+    select * from {{ ref('int_segment_entries') }}
+),
+
+-- Read apart: mostly there are none, and then nothing is read.
+value_entries as (
+    select *
+    from {{ ref('int_segment_entries') }}
+    where is_value_start
 ),
 
 times as (
     select
-        false as is_advancing,
+        'leaving' as curve_kind,
         stage_number,
+        segment_number,
         cohort_start,
         time_in_stage_us as duration_us,
         case when has_exited then 1 else 0 end as is_event
-    from cohort_visits
+    from visits
     where time_in_stage_us is not null
     union all
     select
-        true as is_advancing,
+        'advancing' as curve_kind,
         stage_number,
+        segment_number,
         cohort_start,
         time_to_advance_us as duration_us,
         case when has_advanced then 1 else 0 end as is_event
-    from cohort_entries
+    from entries
     where time_to_advance_us is not null
+    union all
+    select
+        'first_value' as curve_kind,
+        stage_number,
+        segment_number,
+        cohort_start,
+        time_to_value_us as duration_us,
+        case when has_reached_value then 1 else 0 end as is_event
+    from value_entries
+    where time_to_value_us is not null
 ),
 
 bucketed_times as (

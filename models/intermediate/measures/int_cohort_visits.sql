@@ -7,7 +7,9 @@ visits as (
 ),
 
 cohort_stages as (
-    select * from {{ ref('int_cohort_stages') }}
+    select *
+    from {{ ref('int_cohort_stages') }}
+    where metric_id is null
 ),
 
 local_days as (
@@ -29,8 +31,17 @@ seen_visits as (
         cohort_stages.stage_number,
         visits.entered_at,
         cohort_stages.time_zone,
+        cohort_stages.has_segments,
         visits.is_date_only,
+        visits.transition_kind,
         coalesce(visits.exited_at <= cohort_stages.as_of, false) as has_exited,
+        coalesce(
+            visits.exited_at <= cohort_stages.as_of
+            and {{ epoch_us('visits.exited_at') }}
+            - {{ epoch_us('visits.entered_at') }}
+            <= cohort_stages.conversion_window_days * 86400000000,
+            false
+        ) as has_exited_in_time,
         {{ cluster_of('visits', 'customer_accounts') }} as cluster_id,
         case
             when visits.exited_at <= cohort_stages.as_of then visits.exited_at
@@ -61,7 +72,12 @@ cohort_visits as (
         seen_visits.stage_number,
         seen_visits.entered_at,
         seen_visits.cluster_id,
+        seen_visits.has_segments,
         seen_visits.has_exited,
+        seen_visits.has_exited_in_time
+        and seen_visits.transition_kind = 'back' as has_gone_back,
+        seen_visits.has_exited_in_time
+        and seen_visits.transition_kind = 'skip' as has_skipped,
         {{ on_local_day('seen_visits.entered_at', 'local_days', 'local_date') }}
             as entered_date,
         {{ on_local_day('seen_visits.entered_at', 'local_days', 'cohort_start') }}

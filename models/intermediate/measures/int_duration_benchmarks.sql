@@ -8,23 +8,32 @@ metrics as (
     select * from {{ ref('metrics') }}
 ),
 
--- Of other durations no curve is kept.
-duration_benchmarks as (
+timed_benchmarks as (
     select
         benchmarks.benchmark_id,
         benchmarks.journey_id,
         benchmarks.stage_id,
         benchmarks.value * 86400000000 as benchmark_us,
+        coalesce(benchmarks.segment_dimension, 'all') as segment_dimension,
+        coalesce(benchmarks.segment_value, 'all') as segment_value,
         1 - {{ quantile_level('benchmarks.metric_id') }} as desired_survival,
-        benchmarks.metric_id like 'time_to_advance_%' as is_advancing
+        case
+            when benchmarks.metric_id like 'time_in_stage_%' then 'leaving'
+            when benchmarks.metric_id like 'time_to_advance_%' then 'advancing'
+            when benchmarks.metric_id like 'time_to_value_%' then 'first_value'
+        end as curve_kind
     from benchmarks
     inner join metrics
         on
             benchmarks.metric_id = metrics.metric_id
             and metrics.scale = 'duration'
-    where
-        benchmarks.metric_id like 'time_in_stage_%'
-        or benchmarks.metric_id like 'time_to_advance_%'
+),
+
+-- Of other durations no curve is kept.
+duration_benchmarks as (
+    select *
+    from timed_benchmarks
+    where curve_kind is not null
 )
 
 select * from duration_benchmarks

@@ -1,27 +1,34 @@
 with
 
 entries as (
-    select * from {{ ref('int_cohort_entries') }}
+    select * from {{ ref('int_segment_entries') }}
 ),
 
-period_cohorts as (
-    select * from {{ ref('int_period_cohorts') }}
+cell_cohorts as (
+    select * from {{ ref('int_cell_cohorts') }}
 ),
 
 counted_entries as (
     select
         journey_number,
         stage_number,
+        segment_number,
         cohort_start,
         visit_number,
         {{ hash_number('cluster_id') }} as cluster_number,
         case when is_converted then 1 else 0 end as is_converted,
+        case when is_dropped then 1 else 0 end as is_dropped,
+        case when is_converted or is_dropped then 0 else 1 end as is_open,
         case when is_identified then 1 when not is_identified then 0 end
             as is_identified,
         case when time_to_advance_us is not null then 1 else 0 end as is_timed,
         case
             when has_advanced and time_to_advance_us is not null then 1 else 0
-        end as is_timed_advance
+        end as is_timed_advance,
+        case when time_to_value_us is not null then 1 else 0 end as is_value_timed,
+        case
+            when has_reached_value and time_to_value_us is not null then 1 else 0
+        end as is_timed_value
     from entries
 ),
 
@@ -31,7 +38,9 @@ shared_clusters as (
         journey_number,
         cluster_number
     from counted_entries
-    where visit_number = 1
+    where
+        segment_number = 0
+        and visit_number = 1
     group by
         journey_number,
         cluster_number
@@ -40,13 +49,7 @@ shared_clusters as (
 
 classified_entries as (
     select
-        counted_entries.stage_number,
-        counted_entries.cohort_start,
-        counted_entries.cluster_number,
-        counted_entries.is_converted,
-        counted_entries.is_identified,
-        counted_entries.is_timed,
-        counted_entries.is_timed_advance,
+        counted_entries.*,
         shared_clusters.cluster_number is not null as is_shared
     from counted_entries
     left join shared_clusters
@@ -59,96 +62,115 @@ classified_entries as (
 lone_cohorts as (
     select
         stage_number,
+        segment_number,
         cohort_start,
         count(*) as entries,
         sum(is_converted) as conversions,
+        sum(is_dropped) as drops,
+        sum(is_open) as opens,
         sum(is_identified) as known_entries,
         sum(is_timed) as timed_entries,
-        sum(is_timed_advance) as timed_advances
+        sum(is_timed_advance) as timed_advances,
+        sum(is_value_timed) as value_timed_entries,
+        sum(is_timed_value) as timed_values
     from classified_entries
     where not is_shared
     group by
         stage_number,
+        segment_number,
         cohort_start
 ),
 
 cluster_counts as (
     select
-        period_cohorts.period_number,
+        cell_cohorts.cell_number,
         classified_entries.cluster_number,
         count(*)::{{ type_double() }} as entries,
         sum(classified_entries.is_converted)::{{ type_double() }} as conversions,
+        sum(classified_entries.is_dropped)::{{ type_double() }} as drops,
+        sum(classified_entries.is_open)::{{ type_double() }} as opens,
         sum(classified_entries.is_identified)::{{ type_double() }} as known_entries,
         sum(classified_entries.is_timed) as timed_entries,
-        sum(classified_entries.is_timed_advance) as timed_advances
+        sum(classified_entries.is_timed_advance) as timed_advances,
+        sum(classified_entries.is_value_timed) as value_timed_entries,
+        sum(classified_entries.is_timed_value) as timed_values
     from classified_entries
-    inner join period_cohorts
+    inner join cell_cohorts
         on
-            classified_entries.stage_number = period_cohorts.stage_number
-            and classified_entries.cohort_start = period_cohorts.cohort_start
+            classified_entries.stage_number = cell_cohorts.stage_number
+            and classified_entries.segment_number = cell_cohorts.segment_number
+            and classified_entries.cohort_start = cell_cohorts.cohort_start
     where classified_entries.is_shared
     group by
-        period_cohorts.period_number,
+        cell_cohorts.cell_number,
         classified_entries.cluster_number
 ),
 
 sums as (
     select
-        period_cohorts.period_number,
+        cell_cohorts.cell_number,
         sum(lone_cohorts.entries) as n_clusters,
         sum(lone_cohorts.entries) as n,
         sum(lone_cohorts.entries) as sum_nn,
-        sum(lone_cohorts.conversions) as conversions,
-        sum(lone_cohorts.conversions) as conversions_xx,
-        sum(lone_cohorts.conversions) as conversions_xn,
-        sum(lone_cohorts.known_entries) as known_entries,
-        sum(lone_cohorts.known_entries) as known_entries_xx,
-        sum(lone_cohorts.known_entries) as known_entries_xn,
+        {%- for counted in ['conversions', 'drops', 'opens', 'known_entries'] %}
+            sum(lone_cohorts.{{ counted }}) as {{ counted }},
+            sum(lone_cohorts.{{ counted }}) as {{ counted }}_xx,
+            sum(lone_cohorts.{{ counted }}) as {{ counted }}_xn,
+        {%- endfor %}
         sum(lone_cohorts.timed_entries) as timed_clusters,
         sum(lone_cohorts.timed_entries) as timed_entries,
-        sum(lone_cohorts.timed_advances) as timed_advances
+        sum(lone_cohorts.timed_advances) as timed_advances,
+        sum(lone_cohorts.value_timed_entries) as value_timed_clusters,
+        sum(lone_cohorts.value_timed_entries) as value_timed_entries,
+        sum(lone_cohorts.timed_values) as timed_values
     from lone_cohorts
-    inner join period_cohorts
+    inner join cell_cohorts
         on
-            lone_cohorts.stage_number = period_cohorts.stage_number
-            and lone_cohorts.cohort_start = period_cohorts.cohort_start
-    group by period_cohorts.period_number
+            lone_cohorts.stage_number = cell_cohorts.stage_number
+            and lone_cohorts.segment_number = cell_cohorts.segment_number
+            and lone_cohorts.cohort_start = cell_cohorts.cohort_start
+    group by cell_cohorts.cell_number
     union all
     select
-        period_number,
+        cell_number,
         count(*) as n_clusters,
         sum(entries) as n,
         sum(entries * entries) as sum_nn,
-        sum(conversions) as conversions,
-        sum(conversions * conversions) as conversions_xx,
-        sum(conversions * entries) as conversions_xn,
-        sum(known_entries) as known_entries,
-        sum(known_entries * known_entries) as known_entries_xx,
-        sum(known_entries * entries) as known_entries_xn,
+        {%- for counted in ['conversions', 'drops', 'opens', 'known_entries'] %}
+            sum({{ counted }}) as {{ counted }},
+            sum({{ counted }} * {{ counted }}) as {{ counted }}_xx,
+            sum({{ counted }} * entries) as {{ counted }}_xn,
+        {%- endfor %}
         sum(case when timed_entries > 0 then 1 else 0 end) as timed_clusters,
         sum(timed_entries) as timed_entries,
-        sum(timed_advances) as timed_advances
+        sum(timed_advances) as timed_advances,
+        sum(case when value_timed_entries > 0 then 1 else 0 end)
+            as value_timed_clusters,
+        sum(value_timed_entries) as value_timed_entries,
+        sum(timed_values) as timed_values
     from cluster_counts
-    group by period_number
+    group by cell_number
 ),
 
 totals as (
     select
-        period_number,
+        cell_number,
         sum(n_clusters)::{{ type_double() }} as n_clusters,
         sum(n)::{{ type_double() }} as n,
         sum(sum_nn)::{{ type_double() }} as sum_nn,
-        sum(conversions)::{{ type_double() }} as conversions,
-        sum(conversions_xx)::{{ type_double() }} as conversions_xx,
-        sum(conversions_xn)::{{ type_double() }} as conversions_xn,
-        sum(known_entries)::{{ type_double() }} as known_entries,
-        sum(known_entries_xx)::{{ type_double() }} as known_entries_xx,
-        sum(known_entries_xn)::{{ type_double() }} as known_entries_xn,
+        {%- for counted in ['conversions', 'drops', 'opens', 'known_entries'] %}
+            sum({{ counted }})::{{ type_double() }} as {{ counted }},
+            sum({{ counted }}_xx)::{{ type_double() }} as {{ counted }}_xx,
+            sum({{ counted }}_xn)::{{ type_double() }} as {{ counted }}_xn,
+        {%- endfor %}
         sum(timed_clusters)::bigint as timed_clusters,
         sum(timed_entries)::bigint as timed_entries,
-        sum(timed_advances)::{{ type_double() }} as timed_advances
+        sum(timed_advances)::{{ type_double() }} as timed_advances,
+        sum(value_timed_clusters)::bigint as value_timed_clusters,
+        sum(value_timed_entries)::bigint as value_timed_entries,
+        sum(timed_values)::{{ type_double() }} as timed_values
     from sums
-    group by period_number
+    group by cell_number
 )
 
 select * from totals

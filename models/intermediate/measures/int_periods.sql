@@ -22,6 +22,7 @@ stage_days as (
 
 calendar_periods as (
     select distinct
+        metric_id,
         journey_id,
         stage_id,
         stage_number,
@@ -36,6 +37,7 @@ calendar_periods as (
     from stage_days
     union all
     select distinct
+        metric_id,
         journey_id,
         stage_id,
         stage_number,
@@ -60,6 +62,7 @@ bounded_periods as (
 
 judged_periods as (
     select
+        metric_id,
         journey_id,
         stage_id,
         stage_number,
@@ -77,6 +80,7 @@ judged_periods as (
 
 mature_weeks as (
     select
+        metric_id,
         journey_id,
         stage_id,
         stage_number,
@@ -88,43 +92,77 @@ mature_weeks as (
         period_grain = 'week'
         and is_mature
     group by
+        metric_id,
         journey_id,
         stage_id,
         stage_number
 ),
 
+-- The latest, the one before it and the one of a year before: each is compared.
+steps_back as (
+    select 0 as weeks_back
+    union all
+    select 13 as weeks_back
+    union all
+    select 52 as weeks_back
+),
+
+trailing_ends as (
+    select
+        mature_weeks.*,
+        steps_back.weeks_back,
+        (
+            mature_weeks.last_end - steps_back.weeks_back * interval '7' day
+        )::date as period_end
+    from mature_weeks
+    cross join steps_back
+),
+
+trailing_periods as (
+    select
+        *,
+        (period_end - interval '91' day)::date as period_start
+    from trailing_ends
+    where period_end > first_start
+),
+
 periods as (
     select
+        metric_id,
         journey_id,
         stage_id,
         stage_number,
         period_grain,
         period_start,
         period_end,
+        null::integer as weeks_back,
         is_mature,
         is_partial
     from judged_periods
     union all
     select
+        metric_id,
         journey_id,
         stage_id,
         stage_number,
         'trailing_13_weeks' as period_grain,
-        (last_end - interval '91' day)::date as period_start,
-        last_end as period_end,
+        period_start,
+        period_end,
+        weeks_back,
         true as is_mature,
-        last_end - interval '91' day < first_start
-        or coalesce(last_partial_end > last_end - interval '91' day, false)
-            as is_partial
-    from mature_weeks
+        period_start < first_start
+        or coalesce(last_partial_end > period_start, false) as is_partial
+    from trailing_periods
     union all
     select
+        metric_id,
         journey_id,
         stage_id,
         stage_number,
         'all' as period_grain,
         first_start as period_start,
         last_end as period_end,
+        null::integer as weeks_back,
         true as is_mature,
         last_partial_end is not null as is_partial
     from mature_weeks

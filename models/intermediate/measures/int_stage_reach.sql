@@ -16,8 +16,17 @@ periods as (
     select * from {{ ref('int_periods') }}
 ),
 
+visit_segments as (
+    select * from {{ ref('int_visit_segments') }}
+),
+
+segments as (
+    select * from {{ ref('int_segments') }}
+),
+
+-- Of a rule's window too.
 trailing_periods as (
-    select
+    select distinct
         periods.journey_id,
         periods.stage_id,
         periods.period_start,
@@ -27,7 +36,7 @@ trailing_periods as (
     from periods
     inner join cohort_stages
         on periods.stage_number = cohort_stages.stage_number
-    where periods.period_grain = 'trailing_13_weeks'
+    where periods.weeks_back = 0
 ),
 
 -- Stages of a journey mostly share their period: its cases are counted once for all.
@@ -63,13 +72,15 @@ period_days as (
             and journey_periods.period_end > local_days.first_local_date
 ),
 
-period_cases as (
-    select distinct
+period_visits as (
+    select
         period_days.journey_id,
         period_days.period_start,
         period_days.period_end,
         visits.stage_id,
+        visits.entity_id,
         visits.attempt_number,
+        visits.visit_number,
         {{ hash_number('visits.entity_id') }} as entity_number
     from visits
     inner join period_days
@@ -85,19 +96,62 @@ period_cases as (
         end
 ),
 
+ranked_visit_segments as (
+    select
+        visit_segments.journey_id,
+        visit_segments.entity_id,
+        visit_segments.attempt_number,
+        visit_segments.visit_number,
+        visit_segments.segment_number
+    from visit_segments
+    inner join segments
+        on visit_segments.segment_number = segments.segment_number
+    where segments.is_ranked
+),
+
+period_cases as (
+    select distinct
+        journey_id,
+        period_start,
+        period_end,
+        stage_id,
+        0 as segment_number,
+        attempt_number,
+        entity_number
+    from period_visits
+    union all
+    select distinct
+        period_visits.journey_id,
+        period_visits.period_start,
+        period_visits.period_end,
+        period_visits.stage_id,
+        ranked_visit_segments.segment_number,
+        period_visits.attempt_number,
+        period_visits.entity_number
+    from period_visits
+    inner join ranked_visit_segments
+        on
+            period_visits.journey_id = ranked_visit_segments.journey_id
+            and period_visits.entity_id = ranked_visit_segments.entity_id
+            and period_visits.attempt_number = ranked_visit_segments.attempt_number
+            and period_visits.visit_number = ranked_visit_segments.visit_number
+),
+
 stage_cases as (
     select
         journey_id,
         period_start,
         period_end,
         stage_id,
+        segment_number,
         count(*) as cases
     from period_cases
     group by
         journey_id,
         period_start,
         period_end,
-        stage_id
+        stage_id,
+        segment_number
 ),
 
 distinct_cases as (
@@ -108,8 +162,10 @@ distinct_cases as (
         attempt_number,
         entity_number
     from period_cases
+    where segment_number = 0
 ),
 
+-- Of the whole journey: a small segment reaches few, and must not lead the ranking.
 journey_cases as (
     select
         journey_id,
@@ -123,25 +179,53 @@ journey_cases as (
         period_end
 ),
 
-reaches as (
+stage_segments as (
+    select
+        journey_id,
+        stage_id,
+        period_start,
+        period_end,
+        0 as segment_number,
+        'all' as segment_dimension,
+        'all' as segment_value
+    from trailing_periods
+    union all
     select
         trailing_periods.journey_id,
         trailing_periods.stage_id,
         trailing_periods.period_start,
+        trailing_periods.period_end,
+        segments.segment_number,
+        segments.segment_dimension,
+        segments.segment_value
+    from trailing_periods
+    inner join segments
+        on trailing_periods.journey_id = segments.journey_id
+    where segments.is_ranked
+),
+
+reaches as (
+    select
+        stage_segments.journey_id,
+        stage_segments.stage_id,
+        stage_segments.segment_dimension,
+        stage_segments.segment_value,
+        stage_segments.period_start,
         coalesce(stage_cases.cases, 0)::{{ type_double() }}
         / journey_cases.cases as reach
-    from trailing_periods
+    from stage_segments
     inner join journey_cases
         on
-            trailing_periods.journey_id = journey_cases.journey_id
-            and trailing_periods.period_start = journey_cases.period_start
-            and trailing_periods.period_end = journey_cases.period_end
+            stage_segments.journey_id = journey_cases.journey_id
+            and stage_segments.period_start = journey_cases.period_start
+            and stage_segments.period_end = journey_cases.period_end
     left join stage_cases
         on
-            trailing_periods.journey_id = stage_cases.journey_id
-            and trailing_periods.period_start = stage_cases.period_start
-            and trailing_periods.period_end = stage_cases.period_end
-            and trailing_periods.stage_id = stage_cases.stage_id
+            stage_segments.journey_id = stage_cases.journey_id
+            and stage_segments.period_start = stage_cases.period_start
+            and stage_segments.period_end = stage_cases.period_end
+            and stage_segments.stage_id = stage_cases.stage_id
+            and stage_segments.segment_number = stage_cases.segment_number
 )
 
 select * from reaches

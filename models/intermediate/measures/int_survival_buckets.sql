@@ -7,14 +7,17 @@ times as (
     select * from {{ ref('int_cohort_times') }}
 ),
 
-period_cohorts as (
-    select * from {{ ref('int_period_cohorts') }}
+cell_cohorts as (
+    select *
+    from {{ ref('int_cell_cohorts') }}
+    where has_curve
 ),
 
 cohort_counts as (
     select
-        is_advancing,
+        curve_kind,
         stage_number,
+        segment_number,
         cohort_start,
         bucket,
         count(*) as units,
@@ -23,29 +26,31 @@ cohort_counts as (
         min(case when is_event = 0 then duration_us end) as first_censored_us
     from times
     group by
-        is_advancing,
+        curve_kind,
         stage_number,
+        segment_number,
         cohort_start,
         bucket
 ),
 
 bucket_counts as (
     select
-        cohort_counts.is_advancing,
-        period_cohorts.period_number,
+        cohort_counts.curve_kind,
+        cell_cohorts.cell_number,
         cohort_counts.bucket,
         sum(cohort_counts.units)::bigint as units,
         sum(cohort_counts.events)::bigint as events,
         max(cohort_counts.last_event_us) as last_event_us,
         min(cohort_counts.first_censored_us) as first_censored_us
     from cohort_counts
-    inner join period_cohorts
+    inner join cell_cohorts
         on
-            cohort_counts.stage_number = period_cohorts.stage_number
-            and cohort_counts.cohort_start = period_cohorts.cohort_start
+            cohort_counts.stage_number = cell_cohorts.stage_number
+            and cohort_counts.segment_number = cell_cohorts.segment_number
+            and cohort_counts.cohort_start = cell_cohorts.cohort_start
     group by
-        cohort_counts.is_advancing,
-        period_cohorts.period_number,
+        cohort_counts.curve_kind,
+        cell_cohorts.cell_number,
         cohort_counts.bucket
 ),
 
@@ -53,20 +58,20 @@ risk_sets as (
     select
         *,
         sum(units) over (
-            partition by is_advancing, period_number
+            partition by cell_number, curve_kind
             order by bucket desc
             rows between unbounded preceding and current row
         )::bigint as at_risk,
         sum(events) over (
-            partition by is_advancing, period_number
+            partition by cell_number, curve_kind
         )::bigint as all_events
     from bucket_counts
 ),
 
 event_buckets as (
     select
-        is_advancing,
-        period_number,
+        curve_kind,
+        cell_number,
         bucket,
         events,
         all_events,
@@ -79,15 +84,16 @@ event_buckets as (
 
 mixed_cohorts as (
     select
-        event_buckets.is_advancing,
-        event_buckets.period_number,
+        event_buckets.curve_kind,
+        event_buckets.cell_number,
         event_buckets.bucket,
         event_buckets.last_event_us,
-        period_cohorts.stage_number,
-        period_cohorts.cohort_start
+        cell_cohorts.stage_number,
+        cell_cohorts.segment_number,
+        cell_cohorts.cohort_start
     from event_buckets
-    inner join period_cohorts
-        on event_buckets.period_number = period_cohorts.period_number
+    inner join cell_cohorts
+        on event_buckets.cell_number = cell_cohorts.cell_number
     where event_buckets.is_mixed
 ),
 
@@ -96,22 +102,23 @@ mixed_cohorts as (
 -- d / (n (n - d)).
 mixed_units as (
     select
-        mixed_cohorts.is_advancing,
-        mixed_cohorts.period_number,
+        mixed_cohorts.curve_kind,
+        mixed_cohorts.cell_number,
         mixed_cohorts.bucket,
         times.is_event,
         row_number() over (
             partition by
-                mixed_cohorts.is_advancing,
-                mixed_cohorts.period_number,
+                mixed_cohorts.curve_kind,
+                mixed_cohorts.cell_number,
                 mixed_cohorts.bucket
             order by times.duration_us asc, times.is_event desc
         ) as unit_number
     from times
     inner join mixed_cohorts
         on
-            times.is_advancing = mixed_cohorts.is_advancing
+            times.curve_kind = mixed_cohorts.curve_kind
             and times.stage_number = mixed_cohorts.stage_number
+            and times.segment_number = mixed_cohorts.segment_number
             and times.cohort_start = mixed_cohorts.cohort_start
             and times.bucket = mixed_cohorts.bucket
             and times.duration_us <= mixed_cohorts.last_event_us
@@ -119,8 +126,8 @@ mixed_units as (
 
 mixed_steps as (
     select
-        mixed_units.is_advancing,
-        mixed_units.period_number,
+        mixed_units.curve_kind,
+        mixed_units.cell_number,
         mixed_units.bucket,
         mixed_units.unit_number,
         mixed_units.is_event = 1 as is_leaving,
@@ -130,15 +137,15 @@ mixed_steps as (
     from mixed_units
     inner join event_buckets
         on
-            mixed_units.is_advancing = event_buckets.is_advancing
-            and mixed_units.period_number = event_buckets.period_number
+            mixed_units.curve_kind = event_buckets.curve_kind
+            and mixed_units.cell_number = event_buckets.cell_number
             and mixed_units.bucket = event_buckets.bucket
 ),
 
 mixed_sums as (
     select
-        is_advancing,
-        period_number,
+        curve_kind,
+        cell_number,
         bucket,
         max(unit_number) as units_through_last_event,
         max(case when is_leaving and at_risk = 1 then 1 else 0 end) as reaches_zero,
@@ -153,16 +160,16 @@ mixed_sums as (
         ) as greenwood_term
     from mixed_steps
     group by
-        is_advancing,
-        period_number,
+        curve_kind,
+        cell_number,
         bucket
 ),
 
 -- The last unit leaving takes S to 0, where its logarithm and Greenwood's sum end.
 factors as (
     select
-        event_buckets.is_advancing,
-        event_buckets.period_number,
+        event_buckets.curve_kind,
+        event_buckets.cell_number,
         event_buckets.bucket,
         event_buckets.events,
         event_buckets.all_events,
@@ -200,8 +207,8 @@ factors as (
     from event_buckets
     left join mixed_sums
         on
-            event_buckets.is_advancing = mixed_sums.is_advancing
-            and event_buckets.period_number = mixed_sums.period_number
+            event_buckets.curve_kind = mixed_sums.curve_kind
+            and event_buckets.cell_number = mixed_sums.cell_number
             and event_buckets.bucket = mixed_sums.bucket
 ),
 
@@ -214,7 +221,7 @@ accumulated as (
     from factors
     window
         curve as (
-            partition by is_advancing, period_number
+            partition by cell_number, curve_kind
             order by bucket
             rows between unbounded preceding and current row
         )
@@ -269,7 +276,7 @@ earlier_bands as (
     from bands
     window
         earlier as (
-            partition by is_advancing, period_number
+            partition by cell_number, curve_kind
             order by bucket
             rows between unbounded preceding and 1 preceding
         )
@@ -277,8 +284,8 @@ earlier_bands as (
 
 buckets as (
     select
-        is_advancing,
-        period_number,
+        curve_kind,
+        cell_number,
         bucket,
         events,
         events_before,

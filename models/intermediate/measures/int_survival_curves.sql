@@ -10,12 +10,14 @@ buckets as (
     select * from {{ ref('int_survival_buckets') }}
 ),
 
-periods as (
-    select * from {{ ref('int_periods') }}
+cells as (
+    select *
+    from {{ ref('int_cells') }}
+    where metric_id is null
 ),
 
-period_cohorts as (
-    select * from {{ ref('int_period_cohorts') }}
+cell_cohorts as (
+    select * from {{ ref('int_cell_cohorts') }}
 ),
 
 benchmarks as (
@@ -25,19 +27,22 @@ benchmarks as (
 -- A benchmark needs the last time before it, and where S is 0 by then the one before.
 benchmark_buckets as (
     select distinct
-        buckets.is_advancing,
-        buckets.period_number,
+        buckets.curve_kind,
+        buckets.cell_number,
         buckets.bucket
     from benchmarks
-    inner join periods
+    inner join cells
         on
-            benchmarks.journey_id = periods.journey_id
-            and benchmarks.stage_id = periods.stage_id
-            and periods.period_grain = 'trailing_13_weeks'
+            benchmarks.journey_id = cells.journey_id
+            and benchmarks.stage_id = cells.stage_id
+            and benchmarks.segment_dimension = cells.segment_dimension
+            and benchmarks.segment_value = cells.segment_value
+            and cells.weeks_back = 0
+            and cells.has_curve
     inner join buckets
         on
-            benchmarks.is_advancing = buckets.is_advancing
-            and periods.period_number = buckets.period_number
+            benchmarks.curve_kind = buckets.curve_kind
+            and cells.cell_number = buckets.cell_number
     where
         buckets.bucket = {{ duration_bucket('benchmarks.benchmark_us') }}
         or (
@@ -53,29 +58,30 @@ read_buckets as (
     from buckets
     left join benchmark_buckets
         on
-            buckets.is_advancing = benchmark_buckets.is_advancing
-            and buckets.period_number = benchmark_buckets.period_number
+            buckets.curve_kind = benchmark_buckets.curve_kind
+            and buckets.cell_number = benchmark_buckets.cell_number
             and buckets.bucket = benchmark_buckets.bucket
 ),
 
 read_cohorts as (
     select
-        read_buckets.is_advancing,
-        read_buckets.period_number,
+        read_buckets.curve_kind,
+        read_buckets.cell_number,
         read_buckets.bucket,
         read_buckets.last_event_us,
-        period_cohorts.stage_number,
-        period_cohorts.cohort_start
+        cell_cohorts.stage_number,
+        cell_cohorts.segment_number,
+        cell_cohorts.cohort_start
     from read_buckets
-    inner join period_cohorts
-        on read_buckets.period_number = period_cohorts.period_number
+    inner join cell_cohorts
+        on read_buckets.cell_number = cell_cohorts.cell_number
     where read_buckets.is_read
 ),
 
 read_times as (
     select
-        read_cohorts.is_advancing,
-        read_cohorts.period_number,
+        read_cohorts.curve_kind,
+        read_cohorts.cell_number,
         read_cohorts.bucket,
         times.duration_us,
         count(*) as units,
@@ -83,14 +89,15 @@ read_times as (
     from times
     inner join read_cohorts
         on
-            times.is_advancing = read_cohorts.is_advancing
+            times.curve_kind = read_cohorts.curve_kind
             and times.stage_number = read_cohorts.stage_number
+            and times.segment_number = read_cohorts.segment_number
             and times.cohort_start = read_cohorts.cohort_start
             and times.bucket = read_cohorts.bucket
             and times.duration_us <= read_cohorts.last_event_us
     group by
-        read_cohorts.is_advancing,
-        read_cohorts.period_number,
+        read_cohorts.curve_kind,
+        read_cohorts.cell_number,
         read_cohorts.bucket,
         times.duration_us
 ),
@@ -99,7 +106,7 @@ followed_times as (
     select
         *,
         sum(units) over (
-            partition by is_advancing, period_number, bucket
+            partition by cell_number, curve_kind, bucket
             order by duration_us
             rows between unbounded preceding and current row
         ) as units_through
@@ -108,8 +115,8 @@ followed_times as (
 
 event_times as (
     select
-        followed_times.is_advancing,
-        followed_times.period_number,
+        followed_times.curve_kind,
+        followed_times.cell_number,
         followed_times.bucket,
         followed_times.duration_us,
         read_buckets.all_events,
@@ -128,8 +135,8 @@ event_times as (
     from followed_times
     inner join read_buckets
         on
-            followed_times.is_advancing = read_buckets.is_advancing
-            and followed_times.period_number = read_buckets.period_number
+            followed_times.curve_kind = read_buckets.curve_kind
+            and followed_times.cell_number = read_buckets.cell_number
             and followed_times.bucket = read_buckets.bucket
     where followed_times.events > 0
 ),
@@ -151,7 +158,7 @@ accumulated as (
     from event_times
     window
         steps as (
-            partition by is_advancing, period_number, bucket
+            partition by cell_number, curve_kind, bucket
             order by duration_us
             rows between unbounded preceding and current row
         )
@@ -170,8 +177,8 @@ steps as (
 
 points as (
     select
-        is_advancing,
-        period_number,
+        curve_kind,
+        cell_number,
         bucket,
         duration_us,
         at_risk_after,
@@ -191,8 +198,8 @@ points as (
     from steps
     union all
     select
-        is_advancing,
-        period_number,
+        curve_kind,
+        cell_number,
         bucket,
         last_event_us as duration_us,
         at_risk_after,
@@ -208,12 +215,14 @@ points as (
 
 curves as (
     select
-        periods.journey_id,
-        periods.stage_id,
-        periods.period_grain,
-        periods.period_start,
-        points.is_advancing,
-        points.period_number,
+        cells.journey_id,
+        cells.stage_id,
+        cells.segment_number,
+        cells.period_grain,
+        cells.period_start,
+        cells.weeks_back,
+        points.curve_kind,
+        points.cell_number,
         points.bucket,
         points.duration_us,
         points.at_risk_after,
@@ -224,8 +233,8 @@ curves as (
         points.survival_high,
         points.naive_survival
     from points
-    inner join periods
-        on points.period_number = periods.period_number
+    inner join cells
+        on points.cell_number = cells.cell_number
 )
 
 select * from curves

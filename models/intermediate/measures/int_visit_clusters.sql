@@ -1,108 +1,175 @@
 {#- Most clusters visit a stage within one cohort: these add up, without being told from
-    others, and only the rest are counted period by period. -#}
+    others, and only the rest are counted cell by cell. -#}
 with
 
 visits as (
-    select * from {{ ref('int_cohort_visits') }}
+    select * from {{ ref('int_segment_visits') }}
 ),
 
-period_cohorts as (
-    select * from {{ ref('int_period_cohorts') }}
+cell_cohorts as (
+    select * from {{ ref('int_cell_cohorts') }}
 ),
 
-timed_visits as (
+-- Ones and nulls: counting costs less than adding up.
+counted_visits as (
     select
         stage_number,
+        segment_number,
         cohort_start,
         {{ hash_number('cluster_id') }} as cluster_number,
-        case when has_exited then 1 else 0 end as is_exited
+        case when has_gone_back then 1 end as is_rework,
+        case when has_skipped then 1 end as is_skip,
+        case when time_in_stage_us is not null then 1 end as is_timed,
+        case
+            when has_exited and time_in_stage_us is not null then 1
+        end as is_timed_exit
     from visits
-    where
-        time_in_stage_us is not null
-        and cohort_start is not null
+    where cohort_start is not null
 ),
 
 clusters as (
     select
         stage_number,
+        segment_number,
         cluster_number,
         count(*) as visits,
-        sum(is_exited) as exits,
+        count(is_rework) as reworks,
+        count(is_skip) as skips,
+        count(is_timed) as timed_visits,
+        count(is_timed_exit) as timed_exits,
         min(cohort_start) as first_cohort,
         max(cohort_start) as last_cohort
-    from timed_visits
+    from counted_visits
     group by
         stage_number,
+        segment_number,
         cluster_number
 ),
 
 lone_cohorts as (
     select
         stage_number,
+        segment_number,
         first_cohort as cohort_start,
-        count(*) as clusters,
-        sum(visits) as visits,
-        sum(exits) as exits
+        count(*) as n_clusters,
+        sum(visits) as n,
+        sum(visits * visits) as sum_nn,
+        {%- for counted in ['reworks', 'skips'] %}
+            sum({{ counted }}) as {{ counted }},
+            sum({{ counted }} * {{ counted }}) as {{ counted }}_xx,
+            sum({{ counted }} * visits) as {{ counted }}_xn,
+        {%- endfor %}
+        sum(case when timed_visits > 0 then 1 else 0 end) as timed_clusters,
+        sum(timed_visits) as timed_visits,
+        sum(timed_exits) as timed_exits
     from clusters
     where first_cohort = last_cohort
     group by
         stage_number,
+        segment_number,
         first_cohort
+),
+
+returning_cohorts as (
+    select
+        counted_visits.stage_number,
+        counted_visits.segment_number,
+        counted_visits.cohort_start,
+        counted_visits.cluster_number,
+        count(*) as visits,
+        count(counted_visits.is_rework) as reworks,
+        count(counted_visits.is_skip) as skips,
+        count(counted_visits.is_timed) as timed_visits,
+        count(counted_visits.is_timed_exit) as timed_exits
+    from counted_visits
+    inner join clusters
+        on
+            counted_visits.stage_number = clusters.stage_number
+            and counted_visits.segment_number = clusters.segment_number
+            and counted_visits.cluster_number = clusters.cluster_number
+    where clusters.first_cohort < clusters.last_cohort
+    group by
+        counted_visits.stage_number,
+        counted_visits.segment_number,
+        counted_visits.cohort_start,
+        counted_visits.cluster_number
 ),
 
 returning_clusters as (
     select
-        timed_visits.stage_number,
-        timed_visits.cohort_start,
-        timed_visits.cluster_number,
-        count(*) as visits,
-        sum(timed_visits.is_exited) as exits
-    from timed_visits
-    inner join clusters
+        cell_cohorts.cell_number,
+        returning_cohorts.cluster_number,
+        sum(returning_cohorts.visits)::{{ type_double() }} as visits,
+        sum(returning_cohorts.reworks)::{{ type_double() }} as reworks,
+        sum(returning_cohorts.skips)::{{ type_double() }} as skips,
+        sum(returning_cohorts.timed_visits) as timed_visits,
+        sum(returning_cohorts.timed_exits) as timed_exits
+    from returning_cohorts
+    inner join cell_cohorts
         on
-            timed_visits.stage_number = clusters.stage_number
-            and timed_visits.cluster_number = clusters.cluster_number
-    where clusters.first_cohort < clusters.last_cohort
+            returning_cohorts.stage_number = cell_cohorts.stage_number
+            and returning_cohorts.segment_number = cell_cohorts.segment_number
+            and returning_cohorts.cohort_start = cell_cohorts.cohort_start
     group by
-        timed_visits.stage_number,
-        timed_visits.cohort_start,
-        timed_visits.cluster_number
+        cell_cohorts.cell_number,
+        returning_cohorts.cluster_number
 ),
 
-counts as (
+sums as (
     select
-        period_cohorts.period_number,
-        sum(lone_cohorts.clusters) as clusters,
-        sum(lone_cohorts.visits) as visits,
-        sum(lone_cohorts.exits) as exits
+        cell_cohorts.cell_number,
+        sum(lone_cohorts.n_clusters) as n_clusters,
+        sum(lone_cohorts.n) as n,
+        sum(lone_cohorts.sum_nn) as sum_nn,
+        {%- for counted in ['reworks', 'skips'] %}
+            sum(lone_cohorts.{{ counted }}) as {{ counted }},
+            sum(lone_cohorts.{{ counted }}_xx) as {{ counted }}_xx,
+            sum(lone_cohorts.{{ counted }}_xn) as {{ counted }}_xn,
+        {%- endfor %}
+        sum(lone_cohorts.timed_clusters) as timed_clusters,
+        sum(lone_cohorts.timed_visits) as timed_visits,
+        sum(lone_cohorts.timed_exits) as timed_exits
     from lone_cohorts
-    inner join period_cohorts
+    inner join cell_cohorts
         on
-            lone_cohorts.stage_number = period_cohorts.stage_number
-            and lone_cohorts.cohort_start = period_cohorts.cohort_start
-    group by period_cohorts.period_number
+            lone_cohorts.stage_number = cell_cohorts.stage_number
+            and lone_cohorts.segment_number = cell_cohorts.segment_number
+            and lone_cohorts.cohort_start = cell_cohorts.cohort_start
+    group by cell_cohorts.cell_number
     union all
     select
-        period_cohorts.period_number,
-        count(distinct returning_clusters.cluster_number) as clusters,
-        sum(returning_clusters.visits) as visits,
-        sum(returning_clusters.exits) as exits
+        cell_number,
+        count(*) as n_clusters,
+        sum(visits) as n,
+        sum(visits * visits) as sum_nn,
+        {%- for counted in ['reworks', 'skips'] %}
+            sum({{ counted }}) as {{ counted }},
+            sum({{ counted }} * {{ counted }}) as {{ counted }}_xx,
+            sum({{ counted }} * visits) as {{ counted }}_xn,
+        {%- endfor %}
+        sum(case when timed_visits > 0 then 1 else 0 end) as timed_clusters,
+        sum(timed_visits) as timed_visits,
+        sum(timed_exits) as timed_exits
     from returning_clusters
-    inner join period_cohorts
-        on
-            returning_clusters.stage_number = period_cohorts.stage_number
-            and returning_clusters.cohort_start = period_cohorts.cohort_start
-    group by period_cohorts.period_number
+    group by cell_number
 ),
 
 totals as (
     select
-        period_number,
-        sum(clusters)::bigint as timed_clusters,
-        sum(visits)::bigint as timed_visits,
-        sum(exits)::{{ type_double() }} as timed_exits
-    from counts
-    group by period_number
+        cell_number,
+        sum(n_clusters)::{{ type_double() }} as n_clusters,
+        sum(n)::{{ type_double() }} as n,
+        sum(sum_nn)::{{ type_double() }} as sum_nn,
+        {%- for counted in ['reworks', 'skips'] %}
+            sum({{ counted }})::{{ type_double() }} as {{ counted }},
+            sum({{ counted }}_xx)::{{ type_double() }} as {{ counted }}_xx,
+            sum({{ counted }}_xn)::{{ type_double() }} as {{ counted }}_xn,
+        {%- endfor %}
+        sum(timed_clusters)::bigint as timed_clusters,
+        sum(timed_visits)::bigint as timed_visits,
+        sum(timed_exits)::{{ type_double() }} as timed_exits
+    from sums
+    group by cell_number
 )
 
 select * from totals

@@ -16,7 +16,8 @@ final as (
         loss_family,
         equivalence_margin,
         definition_version,
-        description
+        description,
+        alert_relative_change
     from metrics
 )
 

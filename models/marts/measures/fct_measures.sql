@@ -4,6 +4,22 @@ conversion_rate as (
     select * from {{ ref('measure_conversion_rate') }}
 ),
 
+drop_off_rate as (
+    select * from {{ ref('measure_drop_off_rate') }}
+),
+
+open_rate as (
+    select * from {{ ref('measure_open_rate') }}
+),
+
+rework_rate as (
+    select * from {{ ref('measure_rework_rate') }}
+),
+
+skip_rate as (
+    select * from {{ ref('measure_skip_rate') }}
+),
+
 stage_times as (
     select * from {{ ref('measure_stage_times') }}
 ),
@@ -12,13 +28,27 @@ identified_rate as (
     select * from {{ ref('measure_identified_rate') }}
 ),
 
+rule_rates as (
+    select * from {{ ref('measure_rule_rates') }}
+),
+
 -- Every family emits the columns of this table in this order, by contract.
 unioned as (
     select * from conversion_rate
     union all
+    select * from drop_off_rate
+    union all
+    select * from open_rate
+    union all
+    select * from rework_rate
+    union all
+    select * from skip_rate
+    union all
     select * from stage_times
     union all
     select * from identified_rate
+    union all
+    select * from rule_rates
 ),
 
 final as (

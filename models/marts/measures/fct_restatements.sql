@@ -134,8 +134,11 @@ final_figures as (
         figures.*,
         definitions.as_of,
         definitions.through_load_id,
-        definitions.definition_hash,
         definitions.scale = 'duration' as is_duration,
+        case
+            when figures.segment_dimension = 'all' then definitions.definition_hash
+            else definitions.segment_definition_hash
+        end as definition_hash,
         case
             when definitions.scale = 'duration'
                 then least(

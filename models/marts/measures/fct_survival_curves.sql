@@ -10,7 +10,9 @@ kept_curves as (
         -- Durations 13 % apart: at most 180 points in a hundred years.
         floor(bucket / 4e0)::integer as span
     from curves
-    where period_grain in ('trailing_13_weeks', 'all')
+    where
+        segment_number = 0
+        and (period_grain = 'all' or weeks_back = 0)
 ),
 
 earlier_bands as (
@@ -21,13 +23,13 @@ earlier_bands as (
         min(survival_high) over earlier as least_survival_high,
         min(naive_survival) over earlier as least_naive_survival,
         row_number() over (
-            partition by is_advancing, period_number, span
+            partition by cell_number, curve_kind, span
             order by duration_us desc
         ) as rank_in_span
     from kept_curves
     window
         earlier as (
-            partition by is_advancing, period_number
+            partition by cell_number, curve_kind
             order by duration_us
             rows between unbounded preceding and 1 preceding
         )
@@ -53,14 +55,14 @@ survival_curves as (
         period_grain,
         period_start,
         duration_us,
+        curve_kind,
         at_risk_after as at_risk,
         survival,
         survival_low,
         survival_high,
         naive_survival,
-        case when is_advancing then 'advancing' else 'leaving' end as curve_kind,
         events_through - lag(events_through, 1, 0::bigint) over (
-            partition by is_advancing, period_number
+            partition by cell_number, curve_kind
             order by duration_us
         ) as events
     from points

@@ -8,56 +8,100 @@ entry_clusters as (
     select * from {{ ref('int_entry_clusters') }}
 ),
 
+value_clusters as (
+    select *
+    from {{ ref('int_entry_clusters') }}
+    where value_timed_entries > 0
+),
+
 curves as (
     select * from {{ ref('int_survival_curves') }}
 ),
 
-periods as (
-    select * from {{ ref('int_periods') }}
+cells as (
+    select * from {{ ref('int_cells') }}
 ),
 
 counts as (
     select
-        false as is_advancing,
-        period_number,
+        'leaving' as curve_kind,
+        cell_number,
         timed_visits as n,
         timed_clusters as n_clusters,
         timed_exits as numerator
     from visit_clusters
+    where timed_visits > 0
     union all
     select
-        true as is_advancing,
-        period_number,
+        'advancing' as curve_kind,
+        cell_number,
         timed_entries as n,
         timed_clusters as n_clusters,
         timed_advances as numerator
     from entry_clusters
     where timed_entries > 0
+    union all
+    select
+        'first_value' as curve_kind,
+        cell_number,
+        value_timed_entries as n,
+        value_timed_clusters as n_clusters,
+        timed_values as numerator
+    from value_clusters
 ),
 
-levels as (
-    select 'p50' as level_name
+metrics as (
+    select
+        'time_in_stage_p50' as metric_id,
+        'leaving' as curve_kind,
+        'p50' as level_name
     union all
-    select 'p75' as level_name
+    select
+        'time_in_stage_p75' as metric_id,
+        'leaving' as curve_kind,
+        'p75' as level_name
     union all
-    select 'p90' as level_name
+    select
+        'time_in_stage_p90' as metric_id,
+        'leaving' as curve_kind,
+        'p90' as level_name
+    union all
+    select
+        'time_to_advance_p50' as metric_id,
+        'advancing' as curve_kind,
+        'p50' as level_name
+    union all
+    select
+        'time_to_advance_p75' as metric_id,
+        'advancing' as curve_kind,
+        'p75' as level_name
+    union all
+    select
+        'time_to_advance_p90' as metric_id,
+        'advancing' as curve_kind,
+        'p90' as level_name
+    union all
+    select
+        'time_to_value_p50' as metric_id,
+        'first_value' as curve_kind,
+        'p50' as level_name
 ),
 
 crossings as (
     select
-        is_advancing,
-        period_number,
+        curve_kind,
+        cell_number,
         {{ quantile_crossings() }}
     from curves
     group by
-        is_advancing,
-        period_number
+        curve_kind,
+        cell_number
 ),
 
 quantiles as (
     select
-        is_advancing,
-        period_number,
+        curve_kind,
+        cell_number,
         'p50' as level_name,
         p50_value_us as value_us,
         p50_ci_low_us as ci_low_us,
@@ -66,8 +110,8 @@ quantiles as (
     from crossings
     union all
     select
-        is_advancing,
-        period_number,
+        curve_kind,
+        cell_number,
         'p75' as level_name,
         p75_value_us as value_us,
         p75_ci_low_us as ci_low_us,
@@ -76,8 +120,8 @@ quantiles as (
     from crossings
     union all
     select
-        is_advancing,
-        period_number,
+        curve_kind,
+        cell_number,
         'p90' as level_name,
         p90_value_us as value_us,
         p90_ci_low_us as ci_low_us,
@@ -88,17 +132,15 @@ quantiles as (
 
 measures as (
     select
-        periods.journey_id,
-        case
-            when counts.is_advancing then 'time_to_advance_' else 'time_in_stage_'
-        end || levels.level_name as metric_id,
-        periods.stage_id,
+        cells.journey_id,
+        metrics.metric_id,
+        cells.stage_id,
         null::varchar as touchpoint_id,
-        'all' as segment_dimension,
-        'all' as segment_value,
-        periods.period_grain,
-        periods.period_start,
-        periods.period_end,
+        cells.segment_dimension,
+        cells.segment_value,
+        cells.period_grain,
+        cells.period_start,
+        cells.period_end,
         counts.n,
         counts.n_clusters,
         counts.n::{{ type_double() }} as effective_n,
@@ -107,17 +149,19 @@ measures as (
         {{ days('quantiles.ci_low_us') }} as ci_low,
         {{ days('quantiles.ci_high_us') }} as ci_high,
         {{ days('quantiles.naive_us') }} as naive_value,
-        periods.is_mature,
-        periods.is_partial
+        cells.is_mature,
+        cells.is_partial
     from counts
-    cross join levels
-    inner join periods
-        on counts.period_number = periods.period_number
+    inner join metrics
+        on counts.curve_kind = metrics.curve_kind
+    inner join cells
+        on counts.cell_number = cells.cell_number
     left join quantiles
         on
-            counts.is_advancing = quantiles.is_advancing
-            and counts.period_number = quantiles.period_number
-            and levels.level_name = quantiles.level_name
+            counts.curve_kind = quantiles.curve_kind
+            and counts.cell_number = quantiles.cell_number
+            and metrics.level_name = quantiles.level_name
+    where cells.has_curve
 )
 
 select * from measures

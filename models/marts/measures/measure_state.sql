@@ -14,6 +14,10 @@ definitions as (
     select * from {{ ref('int_measure_definitions') }}
 ),
 
+segment_dimensions as (
+    select * from {{ ref('segment_dimensions') }}
+),
+
 previous_measures as (
     {{ previous_measures() }}
 ),
@@ -40,7 +44,10 @@ mature_measures as (
         measures.ci_high,
         definitions.as_of,
         definitions.through_load_id,
-        definitions.definition_hash
+        case
+            when measures.segment_dimension = 'all' then definitions.definition_hash
+            else definitions.segment_definition_hash
+        end as definition_hash
     from measures
     left join definitions
         on
@@ -69,6 +76,18 @@ shown as (
         period_grain
 ),
 
+mapped_dimensions as (
+    select distinct
+        journey_id,
+        'all' as dimension
+    from definitions
+    union all
+    select
+        journey_id,
+        dimension
+    from segment_dimensions
+),
+
 -- A lower as_of hides periods; when it is raised again they must be what they were.
 hidden_measures as (
     select
@@ -95,6 +114,10 @@ hidden_measures as (
             previous_measures.journey_id = definitions.journey_id
             and previous_measures.stage_id = definitions.stage_id
             and previous_measures.metric_id = definitions.metric_id
+    inner join mapped_dimensions
+        on
+            previous_measures.journey_id = mapped_dimensions.journey_id
+            and previous_measures.segment_dimension = mapped_dimensions.dimension
     left join shown
         on
             previous_measures.journey_id = shown.journey_id

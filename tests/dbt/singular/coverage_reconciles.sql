@@ -19,7 +19,9 @@ observations as (
 ),
 
 periods as (
-    select * from {{ ref('int_periods') }}
+    select *
+    from {{ ref('int_periods') }}
+    where metric_id is null
 ),
 
 measures as (

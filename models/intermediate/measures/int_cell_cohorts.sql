@@ -5,30 +5,36 @@ periods as (
     select * from {{ ref('int_periods') }}
 ),
 
+cells as (
+    select * from {{ ref('int_cells') }}
+),
+
 days as (
     select
-        journey_id,
-        stage_id,
-        stage_number,
         period_number,
-        period_grain,
-        period_start,
         {{ unnest_days(
             'period_start', "(period_end - interval '1' day)::date"
         ) }}::date as entered_date
     from periods
 ),
 
-cohorts as (
+period_cohorts as (
     select distinct
-        journey_id,
-        stage_id,
-        stage_number,
         period_number,
-        period_grain,
-        period_start,
         {{ cohort_start('entered_date') }} as cohort_start
     from days
+),
+
+cell_cohorts as (
+    select
+        cells.cell_number,
+        cells.stage_number,
+        cells.segment_number,
+        cells.has_curve,
+        period_cohorts.cohort_start
+    from cells
+    inner join period_cohorts
+        on cells.period_number = period_cohorts.period_number
 )
 
-select * from cohorts
+select * from cell_cohorts

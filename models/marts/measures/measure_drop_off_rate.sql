@@ -1,0 +1,1 @@
+{{ rate_of_entries('drop_off_rate', 'drops') }}

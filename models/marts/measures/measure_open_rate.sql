@@ -1,0 +1,1 @@
+{{ rate_of_entries('open_rate', 'opens') }}

@@ -1,0 +1,1 @@
+{{ rate_of_visits('rework_rate', 'reworks') }}

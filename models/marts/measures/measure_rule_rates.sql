@@ -1,0 +1,1 @@
+{{ clustered_rate(ref('int_outcome_clusters'), none, 'reached') }}

@@ -1,0 +1,1 @@
+{{ rate_of_visits('skip_rate', 'skips') }}
