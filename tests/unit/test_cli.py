@@ -22,18 +22,22 @@ select
     'loans' as journey_id,
     'conversion_rate' as metric_id,
     'submitted' as stage_id,
-    'target' as benchmark_kind,
     0.4::double as value,
     0.6::double as benchmark_value,
     1.5::double as lag_factor,
     1310 as n
 from (
     values
-        ('at_par', 'all', 'all', 'at_par', null),
-        ('second', 'all', 'all', 'lagging', 2),
-        ('of a segment', 'region', 'north', 'lagging', 1),
-        ('first', 'all', 'all', 'lagging', 1)
-) as ranking(gap_id, segment_dimension, segment_value, verdict, priority_rank)
+        ('a_past', 'all', 'all', 'unclear', null, 'own_past'),
+        ('at_par', 'all', 'all', 'at_par', null, 'target'),
+        ('of a segment', 'region', 'south', 'unclear', null, 'target'),
+        ('second', 'all', 'all', 'lagging', 2, 'own_past'),
+        ('third', 'region', 'north', 'lagging', 1, 'target'),
+        ('slow', 'region', 'north', 'lagging', null, 'own_past'),
+        ('first', 'all', 'all', 'lagging', 1, 'target')
+) as ranking(
+    gap_id, segment_dimension, segment_value, verdict, priority_rank, benchmark_kind
+)
 """
 
 
@@ -62,14 +66,17 @@ def invoke(*arguments: str | Path) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_gaps_come_totals_before_segments_and_unranked_last(home: Path) -> None:
+def test_gaps_come_totals_before_segments_unranked_later_and_own_past_last(home: Path) -> None:
     exit_code, output = invoke("gaps", "--home", home, "--format", "json")
     assert exit_code == 0
     assert [gap["gap_id"] for gap in json.loads(output)] == [
         "first",
         "second",
-        "of a segment",
+        "third",
+        "slow",
         "at_par",
+        "of a segment",
+        "a_past",
     ]
 
 
