@@ -36,8 +36,8 @@ TABLES = {
     "excess_customer_days double, priority_rank bigint",
     "gap_trends": "journey_id varchar, metric_id varchar, stage_id varchar, "
     "touchpoint_id varchar, segment_dimension varchar, segment_value varchar, "
-    "benchmark_id varchar, benchmark_kind varchar, benchmark_value double, period_start date, "
-    "value double, gap double",
+    "benchmark_id varchar, benchmark_kind varchar, benchmark_value double, "
+    "period_grain varchar, period_start date, value double, gap double",
 }
 
 JOURNEYS: Rows = [

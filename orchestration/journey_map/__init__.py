@@ -6,7 +6,15 @@ dbt seeds. Meaning of every table and column: models/staging/journey_map.
 """
 
 from orchestration.journey_map.load import JourneyMap, load_journey_map, write_seeds
-from orchestration.journey_map.rows import TABLES, Benchmark, Calendar, Journey, Stage, StageRule
+from orchestration.journey_map.rows import (
+    TABLES,
+    Benchmark,
+    Calendar,
+    Journey,
+    MetricRule,
+    Stage,
+    StageRule,
+)
 
 __all__ = [
     "TABLES",
@@ -14,6 +22,7 @@ __all__ = [
     "Calendar",
     "Journey",
     "JourneyMap",
+    "MetricRule",
     "Stage",
     "StageRule",
     "load_journey_map",

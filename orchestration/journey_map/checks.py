@@ -6,7 +6,10 @@ from datetime import date
 
 from orchestration.errors import Problem
 from orchestration.journey_map.rows import (
+    ACTOR_ONLY,
+    RECORD_COLUMNS,
     TABLES,
+    Action,
     Benchmark,
     Calendar,
     EntityLink,
@@ -14,6 +17,7 @@ from orchestration.journey_map.rows import (
     FunnelStep,
     Journey,
     Metric,
+    MetricRule,
     Row,
     SegmentDimension,
     Stage,
@@ -250,27 +254,109 @@ def _check_steps(funnel: Funnel, passed: list[tuple[int, FunnelStep]]) -> Iterat
             yield problem(FunnelStep, line, "event_name", message, "delete one of them")
 
 
+def _check_dimensions(sheets: Sheets) -> Iterator[Problem]:
+    """A dimension of events has events that enter stages; a pair has two, and one name."""
+    rules = sheets.known(StageRule, "journey_id", "source")
+    pairs: dict[tuple[str, frozenset[str]], int] = {}
+    for line, dimension in sheets.of(SegmentDimension):
+        journey, source = dimension.journey_id, dimension.source
+        is_of_events = source not in RECORD_COLUMNS
+        if rules is not None and is_of_events and (journey, source) not in rules:
+            message = f"no stage of journey '{journey}' is entered by an event of {source}"
+            known = sorted(key[1] for key in rules if key[0] == journey)
+            remedy = f"its stage rules name {', '.join(known)}" if known else "add stage rules"
+            yield problem(SegmentDimension, line, "source", message, remedy)
+        if dimension.paired_with is None:
+            continue
+        if dimension.paired_with == dimension.dimension:
+            message = "a dimension makes no pair with itself"
+            yield problem(SegmentDimension, line, "paired_with", message, "name another one")
+            continue
+        pair = (journey, frozenset((dimension.dimension, dimension.paired_with)))
+        before = pairs.setdefault(pair, line)
+        if before != line:
+            message = f"the same pair as line {before}"
+            yield problem(SegmentDimension, line, "paired_with", message, "empty one of the cells")
+
+
+def _check_metric_rules(sheets: Sheets) -> Iterator[Problem]:
+    """A rule counts a share, one way in all of its journey, of stages that have what it asks."""
+    metrics = {metric.metric_id: metric for _, metric in sheets.of(Metric)}
+    sources: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for _, stage_rule in sheets.of(StageRule):
+        sources[stage_rule.journey_id, stage_rule.stage_id].add(stage_rule.source)
+    counted: dict[tuple[str, str, str], tuple[int, bool]] = {}
+    for line, rule in sheets.of(MetricRule):
+        metric = metrics.get(rule.metric_id)
+        if metric is not None and metric.scale != "proportion":
+            message = f"a rule counts a share, but {rule.metric_id} is a {metric.scale}"
+            remedy = "write scale proportion in metrics.csv, or name another metric"
+            yield problem(MetricRule, line, "metric_id", message, remedy)
+        before, is_negated = counted.setdefault(
+            (rule.metric_id, rule.journey_id, rule.outcome_stage), (line, rule.is_negated)
+        )
+        if is_negated != rule.is_negated:
+            said, says = ("does not happen", "does") if is_negated else ("happens", "does not")
+            message = (
+                f"line {before} counts that '{rule.outcome_stage}' {said}, this one that it {says}"
+            )
+            remedy = "write the same in both, or name two metrics"
+            yield problem(MetricRule, line, "is_negated", message, remedy)
+        known = sources[rule.journey_id, rule.anchor_stage]
+        if rule.due_property is not None and known and known <= set(ACTOR_ONLY):
+            message = f"no event of '{rule.anchor_stage}' has properties"
+            remedy = f"{', '.join(sorted(known))}: map the stage from events or event_log"
+            yield problem(MetricRule, line, "due_property", message, remedy)
+
+
 _BENCHMARK_PLACE = (
     *("metric_id", "journey_id", "stage_id", "segment_dimension", "segment_value", "kind"),
 )
 
 
+def _never_left(sheets: Sheets, row: Action | Benchmark, metric: Metric | None) -> bool:
+    """Whether a metric of leaving a stage is named at a terminal one."""
+    is_left = metric and (metric.scale == "duration" or metric.loss_family == "conversion")
+    return bool(is_left) and any(
+        (stage.journey_id, stage.stage_id) == (row.journey_id, row.stage_id)
+        and stage.stage_kind != "progress"
+        for _, stage in sheets.of(Stage)
+    )
+
+
+def _check_actions(sheets: Sheets) -> Iterator[Problem]:
+    """A metric that rules define is measured at their anchors, leaving only where cases leave."""
+    metrics = {metric.metric_id: metric for _, metric in sheets.of(Metric)}
+    anchors: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for _, rule in sheets.of(MetricRule):
+        anchors[rule.metric_id].append((rule.journey_id, rule.anchor_stage))
+    for line, action in sheets.of(Action):
+        places = anchors.get(action.metric_id) or [(action.journey_id, action.stage_id)]
+        if _never_left(sheets, action, metrics.get(action.metric_id)):
+            message = f"nothing leaves '{action.stage_id}', so it has no {action.metric_id}"
+            yield problem(Action, line, "stage_id", message, "name the stage before it")
+        elif (action.journey_id, action.stage_id) not in places:
+            message = f"{action.metric_id} is not measured at '{action.stage_id}'"
+            known = [stage for journey, stage in places if journey == action.journey_id]
+            remedy = f"{nearest(action.stage_id, known)}, or add a rule to metric_rules.csv"
+            yield problem(Action, line, "stage_id", message, remedy)
+
+
 def _check_benchmarks(sheets: Sheets) -> Iterator[Problem]:
     metrics = {metric.metric_id: metric for _, metric in sheets.of(Metric)}
-    terminal = {
-        (stage.journey_id, stage.stage_id)
-        for _, stage in sheets.of(Stage)
-        if stage.stage_kind != "progress"
-    }
     seen: dict[tuple[str, ...], list[tuple[int, Benchmark]]] = defaultdict(list)
     for line, benchmark in sheets.of(Benchmark):
         metric = metrics.get(benchmark.metric_id)
         if metric is not None:
             yield from _check_value(line, benchmark, metric)
-            is_left = metric.scale == "duration" or metric.loss_family == "conversion"
-            if is_left and (benchmark.journey_id, benchmark.stage_id) in terminal:
+            if _never_left(sheets, benchmark, metric):
                 message = f"nothing leaves '{benchmark.stage_id}', so it has no {metric.metric_id}"
                 remedy = "name the stage before it"
+                yield problem(Benchmark, line, "stage_id", message, remedy)
+            anchors = _anchors(sheets, benchmark)
+            if anchors and benchmark.stage_id not in anchors:
+                message = f"{metric.metric_id} is not measured at '{benchmark.stage_id}'"
+                remedy = f"in this journey it is at: {', '.join(sorted(anchors))}"
                 yield problem(Benchmark, line, "stage_id", message, remedy)
         place = seen[tuple(getattr(benchmark, column) for column in _BENCHMARK_PLACE)]
         for before, other in place:
@@ -282,6 +368,20 @@ def _check_benchmarks(sheets: Sheets) -> Iterator[Problem]:
                 yield problem(Benchmark, line, "valid_from", message, remedy)
                 break
         place.append((line, benchmark))
+
+
+def _anchors(sheets: Sheets, benchmark: Benchmark) -> set[str]:
+    """Stages at which a benchmark's metric is measured; none where that is not said by rules."""
+    if benchmark.metric_id == "journey_conversion_rate":
+        own = [stage for _, stage in sheets.of(Stage) if stage.journey_id == benchmark.journey_id]
+        is_known = sheets["stages"].is_whole and own
+        return {min(own, key=lambda stage: stage.stage_order).stage_id} if is_known else set()
+    return {
+        rule.anchor_stage
+        for _, rule in sheets.of(MetricRule)
+        if sheets["metric_rules"].is_whole
+        and (rule.metric_id, rule.journey_id) == (benchmark.metric_id, benchmark.journey_id)
+    }
 
 
 def _check_value(line: int, benchmark: Benchmark, metric: Metric) -> Iterator[Problem]:
@@ -325,5 +425,7 @@ def _check_calendars(sheets: Sheets) -> Iterator[Problem]:
 
 CHECKS: tuple[Callable[[Sheets], Iterator[Problem]], ...] = (
     *(_check_keys, _check_references, _check_journeys, _check_coverage),
-    *(_check_links, _check_rules, _check_funnels, _check_benchmarks, _check_calendars),
+    *(_check_links, _check_rules, _check_funnels, _check_dimensions, _check_metric_rules),
+    *(_check_benchmarks, _check_actions),
+    _check_calendars,
 )

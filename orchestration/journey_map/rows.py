@@ -39,7 +39,7 @@ ENTITY_COLUMNS: dict[str, dict[str, tuple[str, ...]]] = {
 SOURCES = tuple(ENTITY_COLUMNS)
 
 # Sources without a JSON column offer their actor (changed_by, agent_team, owner) only.
-_ACTOR_ONLY = ("crm_stage_changes", "support_events", "crm_opportunities")
+ACTOR_ONLY = ("crm_stage_changes", "support_events", "crm_opportunities")
 _OPPORTUNITY_EVENTS = ("created", "won", "lost")
 _FLAGS = {
     **dict.fromkeys(("true", "yes", "1", "wahr"), True),
@@ -49,11 +49,25 @@ _OPERATORS = "equals not_equals in contains starts_with gt gte lt lte exists not
 _FEEDBACK_TYPES = (
     "functionality feature_request usability reliability customer_service pricing_billing other"
 )
-_DIMENSION_SOURCES = (
-    *SOURCES,
-    *("crm_accounts", "crm_contacts", "support_contacts", "survey_responses"),
-    "experiment_assignments",
+# Metrics that models measure of every journey: no rule can define them anew.
+MODELLED_RATES = frozenset(
+    {
+        *("conversion_rate", "drop_off_rate", "open_rate", "rework_rate", "skip_rate"),
+        *("identified_rate", "journey_conversion_rate", "first_contact_resolution_rate"),
+        *("touchpoint_response_rate", "handoff_loss_rate", "csat"),
+    }
 )
+# Records that a dimension may read, by the columns that do not tell of the outcome; macros/
+# segments.sql reads the same. The other sources' events enter visits.
+RECORD_COLUMNS: dict[str, tuple[str, ...]] = {
+    "crm_accounts": ("name", "industry", "employee_count", "region", "plan"),
+    "crm_contacts": ("persona", "acquisition_channel"),
+    "crm_opportunities": ("pipeline", "currency", "owner"),
+    "support_contacts": ("channel", "topic", "agent_team"),
+    "survey_responses": ("survey", "touchpoint_id"),
+    "experiment_assignments": ("experiment_id", "arm"),
+}
+_DIMENSION_SOURCES = tuple(dict.fromkeys((*SOURCES, *RECORD_COLUMNS)))
 
 
 T = TypeVar("T")
@@ -171,7 +185,7 @@ def _event_name(value: str, info: ValidationInfo) -> str:
 
 def _property_name(value: str, info: ValidationInfo) -> str:
     source = info.data.get("source")
-    is_known = source not in _ACTOR_ONLY or value == "resource"
+    is_known = source not in ACTOR_ONLY or value == "resource"
     message = f"{source} has no property '{value}'"
     return _checked(value, is_known, message, "its only one is resource, who did it")
 
@@ -205,6 +219,21 @@ def _segment_value(value: str, info: ValidationInfo) -> str:
     dimension = info.data.get("segment_dimension", value)
     is_whole = (dimension == "all") == (value == "all") or "segment_dimension" not in info.data
     return _checked(value, is_whole, f"no segment is {dimension} = {value}", "the total: all = all")
+
+
+def _source_column(value: str, info: ValidationInfo) -> str:
+    source = info.data.get("source", "")
+    if source not in RECORD_COLUMNS:
+        return _property_name(value, info)
+    known = RECORD_COLUMNS[source]
+    message = f"{source} has no column '{value}' that makes a dimension"
+    return _checked(value, value in known, message, nearest(value, known))
+
+
+def _as_of_rule(value: str | None, info: ValidationInfo) -> str | None:
+    is_known = value != "entering_event" or info.data.get("source") not in RECORD_COLUMNS
+    message = f"a visit is entered by an event, not by a row of {info.data.get('source')}"
+    return _checked(value, is_known, message, "write latest_at_entry or first_at_entry")
 
 
 def _not_before(value: date | None, info: ValidationInfo, start: str) -> date | None:
@@ -269,8 +298,10 @@ FeedbackType = Annotated[str, _one_of(_FEEDBACK_TYPES, "feedback type")]
 
 EventName = Annotated[str, AfterValidator(_event_name)]
 PropertyName = Annotated[str, AfterValidator(_property_name), AfterValidator(_without_quote)]
-HeldProperty = Annotated[str, AfterValidator(_without_quote)]
+FieldName = Annotated[str, AfterValidator(_without_quote)]
 Operator = Annotated[str, _one_of(_OPERATORS, "operator")]
+SourceColumn = Annotated[str, AfterValidator(_source_column), AfterValidator(_without_quote)]
+DimensionRule = Annotated[AsOfRule | None, AfterValidator(_as_of_rule)]
 PropertyOperator = Annotated[Operator | None, AfterValidator(_property_operator)]
 PropertyValue = Annotated[str | None, AfterValidator(_property_value)]
 SegmentValue = Annotated[str, AfterValidator(_segment_value)]
@@ -425,7 +456,7 @@ class Funnel(Row):
     order_mode: OrderMode = "ordered"
     conversion_window_days: Days | None = None
     conversion_window_seconds: Seconds | None = None
-    held_property: HeldProperty | None = None
+    held_property: FieldName | None = None
 
     @field_validator("conversion_window_seconds")
     @classmethod
@@ -542,8 +573,8 @@ class SegmentDimension(Row):
     journey_id: Identifier
     dimension: Identifier
     source: DimensionSource
-    source_column: Text
-    as_of_rule: AsOfRule | None = None
+    source_column: SourceColumn
+    as_of_rule: DimensionRule = None
     is_immutable: Flag = False
     top_n: Positive = 10
     is_ranked: Flag = True
@@ -580,6 +611,8 @@ class Metric(Row):
     equivalence_margin: Annotated[Number, _at_least(0)]
     definition_version: Positive
     description: Text
+    # A worsening by this part of the value before, of a score by this part of its range, alerts.
+    alert_relative_change: Annotated[Number, _at_least(0.001)] | None = None
 
     @field_validator("score_min", "score_max")
     @classmethod
@@ -604,8 +637,15 @@ class MetricRule(Row):
     outcome_stage: Identifier
     from_day: Annotated[Integer, _at_least(0)] | None = None
     to_day: Days | None = None
-    due_property: Text | None = None
+    due_property: FieldName | None = None
     is_negated: Flag = False
+
+    @field_validator("metric_id")
+    @classmethod
+    def _not_modelled(cls, value: str) -> str:
+        message = f"'{value}' is measured of every journey, without a rule"
+        remedy = "delete this row, or name a metric of your own in metrics.csv"
+        return _checked(value, value not in MODELLED_RATES, message, remedy)
 
     @field_validator("to_day")
     @classmethod
@@ -618,7 +658,13 @@ class MetricRule(Row):
     @classmethod
     def _has_an_end(cls, value: str | None, info: ValidationInfo) -> str | None:
         ends = value is not None or info.data.get("to_day", ...) is not None
-        return _checked(value, ends, "the rule has no end", "fill to_day or due_property")
+        _checked(value, ends, "the rule has no end", "fill to_day or due_property")
+        is_due = value is not None or info.data.get("metric_id") != "on_time_rate"
+        remedy = "name the property of the anchor's event that holds it"
+        _checked(value, is_due, "on_time_rate needs a due date", remedy)
+        begins_at_once = value is None or not info.data.get("from_day")
+        message = "an outcome by a due date counts from the anchor on"
+        return _checked(value, begins_at_once, message, "empty from_day")
 
 
 class Benchmark(Row):
@@ -648,7 +694,7 @@ class Benchmark(Row):
     @field_validator("kind")
     @classmethod
     def _given(cls, value: str) -> str:
-        message = "own_past is computed, not given; not available yet"
+        message = "own_past is computed from the measures, not given"
         _checked(value, value != "own_past", message, "delete this row")
         known = ("industry", "target")
         return _checked(value, value in known, f"unknown kind '{value}'", nearest(value, known))
@@ -692,6 +738,22 @@ class Action(Row):
     @classmethod
     def _period(cls, value: date | None, info: ValidationInfo) -> date | None:
         return _not_before(value, info, "started_on")
+
+    @field_validator("control_segment_value")
+    @classmethod
+    def _control(cls, value: str | None, info: ValidationInfo) -> str | None:
+        has_dimension = value is None or info.data.get("segment_dimension") != "all"
+        message = "the total has no other segment to be its control"
+        _checked(value, has_dimension, message, "empty this cell, or name a segment")
+        is_other = value is None or value != info.data.get("segment_value")
+        return _checked(value, is_other, f"'{value}' is the segment treated", "name another")
+
+    @field_validator("experiment_id")
+    @classmethod
+    def _one_design(cls, value: str | None, info: ValidationInfo) -> str | None:
+        is_one = value is None or not info.data.get("control_segment_value")
+        message = "an experiment has a control arm, and no control segment"
+        return _checked(value, is_one, message, "empty this cell or control_segment_value")
 
     @field_validator("control_arm", "readout_on")
     @classmethod

@@ -107,6 +107,11 @@ class Gap:
         """All cases, not a segment of them."""
         return self.segment_dimension == "all"
 
+    @property
+    def is_given(self) -> bool:
+        """Compared with a benchmark that somebody set, not with the own past."""
+        return self.benchmark_kind != "own_past"
+
 
 @dataclass(frozen=True)
 class BenchmarkWeek:
@@ -197,9 +202,11 @@ _TOTALS = """
     where segment_dimension = 'all' and segment_value = 'all' and touchpoint_id is null
 """
 
+# The last of several, which ends with `all`: a stage that nobody entered in it has none.
 _TRAILING = f"""
-    {_TOTALS} and period_grain = '{TRAILING}'
-    qualify period_start = max(period_start) over (partition by journey_id, metric_id, stage_id)
+    {_TOTALS} and period_grain in ('{TRAILING}', 'all')
+    qualify period_grain = '{TRAILING}'
+        and period_end = max(period_end) over (partition by journey_id, stage_id)
     order by journey_id, metric_id, stage_id
 """
 
@@ -214,6 +221,7 @@ _WEEKS = f"""
 _BENCHMARK_WEEKS = """
     from gap_trends
     where segment_dimension = 'all' and segment_value = 'all' and touchpoint_id is null
+        and period_grain = 'week' and benchmark_id is not null
     window benchmark as (partition by benchmark_id)
     qualify count(gap) over benchmark > 0 or count(value) over benchmark = 0
     order by journey_id, metric_id, stage_id, benchmark_kind, benchmark_id, period_start

@@ -90,6 +90,7 @@ class JourneySection:
     trend_note: str
     trends: list[Figure]
     benchmark_kinds: list[str]
+    trend_kinds: list[str]
     verdicts: list[tuple[str, Verdict]]
 
 
@@ -175,7 +176,7 @@ def build(published: Published) -> Page:
         gap_table=Markup(  # noqa: S704
             gap_table(published.gaps, published.metrics, called.journeys, called.stages)
         )
-        if published.gaps
+        if len(published.gaps) > left_out
         else None,
         gap_table_note=_gap_table_note(published, left_out),
         verdict_counts=[
@@ -244,7 +245,13 @@ def _card(gap: Gap, published: Published, called: _Names, section: str) -> Card:
 
 
 def _gap_table_note(published: Published, left_out: int) -> str:
-    notes = [f"{counted(left_out, 'more row')} in gap_ranking."] if left_out else []
+    notes = []
+    if left_out:
+        verb = "is" if left_out == 1 else "are"
+        notes.append(
+            f"{counted(left_out, 'more comparison')}, of segments and with the own past, {verb} "
+            "in gap_ranking; the counts below are of all."
+        )
     if any(gap.metric_id == TIME for gap in published.gaps):
         notes.append(
             "Time in a stage is shown, never ranked: a stage that rejects fast looks fast."
@@ -292,6 +299,15 @@ def _journey(
             if any(
                 gap.benchmark_kind == kind and gap.verdict != "definition_mismatch"
                 for gap in benchmarked
+            )
+        ],
+        trend_kinds=[
+            kind
+            for kind in BENCHMARK_KINDS
+            if any(
+                (week.journey_id, week.metric_id, week.benchmark_kind)
+                == (journey.journey_id, CONVERSION, kind)
+                for week in published.benchmark_weeks
             )
         ],
         verdicts=[

@@ -22,7 +22,7 @@ from orchestration.report.words import (
     verdict_of,
 )
 
-# Rows of one group of the table of gaps; segments can be many.
+# Rows of one group of the table of gaps: what is ranked of segments can be many.
 GROUP_ROWS = 40
 
 
@@ -41,7 +41,9 @@ def gap_table(
     journey_names: Mapping[str, str],
     stage_names: Mapping[tuple[str, str], str],
 ) -> str:
-    """All gaps as HTML, escaped: ranked totals first, segments apart, since they overlap."""
+    """The gaps to look at as HTML, escaped: all that is ranked, segments apart, since they
+    overlap; then totals against a given benchmark, or behind their own past.
+    """
     rows = [
         {
             "group": group,
@@ -104,21 +106,22 @@ def gap_table(
 
 def rows_left_out(gaps: Sequence[Gap]) -> int:
     """How many gaps the table does not show."""
-    return sum(max(0, len(members) - GROUP_ROWS) for members in _groups(gaps).values())
+    return len(gaps) - sum(min(len(members), GROUP_ROWS) for members in _groups(gaps).values())
 
 
 def _groups(gaps: Sequence[Gap]) -> dict[str, list[Gap]]:
     groups: dict[str, list[Gap]] = {}
     for gap in gaps:
-        ranked = gap.priority_rank is not None
-        if gap.is_total:
-            title = "Ranked: the gap to close first on top" if ranked else "Shown, not ranked"
-        else:
+        if gap.priority_rank is not None:
             title = (
-                "Segments, ranked apart (they overlap: never add them up)"
-                if ranked
-                else "Segments, shown, not ranked"
+                "Ranked: the gap to close first on top"
+                if gap.is_total
+                else "Segments, ranked apart (they overlap: never add them up)"
             )
+        elif gap.is_total and (gap.is_given or gap.verdict == "lagging"):
+            title = "Shown, not ranked"
+        else:
+            continue
         groups.setdefault(title, []).append(gap)
     return groups
 

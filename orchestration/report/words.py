@@ -300,17 +300,26 @@ def _inside(label: str) -> str:
 
 def why_nothing_is_ranked(gaps: Iterable[Gap]) -> str:
     """Say which verdicts the comparisons of totals have, since none of them is ranked."""
-    verdicts = Counter(gap.verdict for gap in gaps if gap.is_total)
-    if not verdicts:
-        return (
-            "No benchmark is set for any stage, so there is nothing to compare with: "
-            "add lines to benchmarks.csv in the journey map."
+    totals = [gap for gap in gaps if gap.is_total]
+    texts = [
+        f"Of {counted(verdicts.total(), 'comparison')} with {what}: "
+        + ", ".join(
+            f"{number:,} {verdict_of(word).word}" for word, number in verdicts.most_common()
         )
-    parts = [f"{number:,} {verdict_of(verdict).word}" for verdict, number in verdicts.most_common()]
-    text = f"Of {counted(verdicts.total(), 'comparison')} with a benchmark: {', '.join(parts)}."
-    if verdicts["lagging"]:
-        text += (
-            " What lags is shown below but not ranked: time in a stage counts every way of "
+        + "."
+        for what, is_given in (("a benchmark", True), ("the own past", False))
+        if (verdicts := Counter(gap.verdict for gap in totals if gap.is_given == is_given))
+    ]
+    if not any(gap.is_given for gap in totals):
+        texts.insert(
+            0,
+            "No benchmark is set for any stage, so there is nothing to compare with"
+            + (" but the own past" if totals else "")
+            + ": add lines to benchmarks.csv in the journey map.",
+        )
+    if any(gap.verdict == "lagging" for gap in totals):
+        texts.append(
+            "What lags is shown below but not ranked: time in a stage counts every way of "
             "leaving it, so a stage that rejects fast looks fast."
         )
-    return text
+    return " ".join(texts)

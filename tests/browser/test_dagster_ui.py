@@ -27,8 +27,8 @@ from orchestration.settings import PROJECT_DIR, Settings
 pytestmark = pytest.mark.slow
 
 CHAIN = (
-    *("journey_map", "landing", "staging", "intermediate", "facts", "measures", "gaps"),
-    "published",
+    *("journey_map", "landing", "staging", "intermediate", "facts", "measures", "actions"),
+    *("gaps", "published"),
 )
 SECONDS = 1000
 START_SECONDS, PAGE_SECONDS, RUN_SECONDS, END_SECONDS = 180, 60, 400, 90

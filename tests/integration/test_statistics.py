@@ -1,19 +1,15 @@
 """Every interval, quantile, p and rank against statsmodels, lifelines, scipy or plain Python."""
 
 import csv
-import itertools
 import json
 import math
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from functools import cache
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,13 +19,22 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from orchestration.settings import PROJECT_DIR
+from tests.cohorts import cohort_units, first_fallen, kaplan_meier, units_of, whole_us
 from tests.conftest import LOAN_MAP, Workbench
+from tests.integration.test_differences import expected_p
 from tests.maps import write_tables
 
 CELL = ["stage_id", "period_grain", "period_start"]
 LEVELS = {"p50": 0.5, "p75": 0.75, "p90": 0.9}
 STAGES = ["waiting", "served"]
-METRICS = {"leaving": "time_in_stage", "advancing": "time_to_advance"}
+TOTAL_TIMES = """
+    select * from marts.fct_measures where metric_id like 'time_%' and segment_dimension = 'all'
+"""
+METRICS = {
+    "leaving": "time_in_stage",
+    "advancing": "time_to_advance",
+    "first_value": "time_to_value",
+}
 BENCHMARKS = """
 benchmark_id,metric_id,definition_version,journey_id,stage_id,kind,value,window_days,valid_from,valid_to,source
 rate_submitted,conversion_rate,1,loan_application,submitted,target,0.56,30,,,test
@@ -78,7 +83,8 @@ def test_wilson_intervals_and_design_effects(loan: Workbench, demo: Workbench) -
     clustered = 0
     for workbench in (loan, demo):
         rates = workbench.frame(
-            "select * from marts.fct_measures where metric_id = 'conversion_rate'"
+            "select * from marts.fct_measures "
+            "where metric_id = 'conversion_rate' and segment_dimension = 'all'"
         )
         entries = workbench.frame(
             """
@@ -86,7 +92,8 @@ def test_wilson_intervals_and_design_effects(loan: Workbench, demo: Workbench) -
             from intermediate.int_cohort_entries as entries
             join intermediate.int_periods as periods
                 using (journey_id, stage_id)
-            where entered_date >= period_start and entered_date < period_end
+            where metric_id is null
+                and entered_date >= period_start and entered_date < period_end
             """,
         )
         groups = dict(list(entries.groupby(CELL)))
@@ -110,103 +117,13 @@ def test_wilson_intervals_and_design_effects(loan: Workbench, demo: Workbench) -
     assert clustered > 0, "no cell is clustered: the design effect is not tested"
 
 
-def kaplan_meier(units: pd.DataFrame) -> KaplanMeierFitter:
-    return KaplanMeierFitter().fit(units["duration_us"], units["is_event"])
-
-
-def cohort_units(workbench: Workbench) -> dict[str, pd.DataFrame]:
-    """Units of both kinds of curve, from the published visits alone: one row a visit or case.
-
-    Columns: journey_id, stage_id, day (local date of entry), duration_us, is_event, has_exited.
-    """
-    return _cohort_units(workbench.settings.warehouse)
-
-
-@cache
-def _cohort_units(warehouse: Path) -> dict[str, pd.DataFrame]:
-    with duckdb.connect(str(warehouse), read_only=True) as connection:
-        visits = connection.execute(
-            """
-            select visits.*, stage_kind, observed_through, order_mode, time_zone
-            from marts.fct_stage_visits as visits
-            join marts.dim_stages using (journey_id, stage_id, stage_order)
-            join marts.dim_journeys using (journey_id)
-            where not is_left_truncated
-            order by case_id, visit_number
-            """
-        ).df()
-    days = [
-        visits_of_zone["entered_at"].dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
-        for zone, visits_of_zone in visits.groupby("time_zone")
-    ]
-    visits["day"] = pd.concat(days).dt.normalize()
-    visits["duration_us"] = visits["time_in_stage_us"]
-    visits["is_event"] = visits["exited_at"].notna()
-    visits["has_exited"] = visits["exit_kind"] == "exit"
-    cases = itertools.groupby(visits.to_dict("records"), key=itemgetter("case_id"))
-    return {
-        "leaving": visits[visits["duration_us"].notna()],
-        "advancing": pd.DataFrame([entry for _, case in cases for entry in _entries(list(case))]),
-    }
-
-
-def _entries(rows: list[dict[Any, Any]]) -> Iterator[dict[Any, Any]]:
-    """A case's first visits, followed until it advances, lapses or is observed no longer."""
-    last = rows[-1]
-    seen = set()
-    for number, row in enumerate(rows):
-        if row["stage_kind"] != "progress" or row["stage_id"] in seen:
-            continue
-        seen.add(row["stage_id"])
-        advances = [
-            later["entered_at"]
-            for later in rows[number + 1 :]
-            if later["stage_kind"] != "exit"
-            and (
-                later["stage_id"] != row["stage_id"]
-                if row["order_mode"] == "any"
-                else later["stage_order"] > row["stage_order"]
-            )
-        ]
-        until = row["observed_through"]
-        if advances:
-            until = advances[0]
-        elif last["exit_kind"] == "lapsed":
-            until = last["entered_at"] + pd.Timedelta(microseconds=last["time_in_stage_us"])
-        followed = max(until - row["entered_at"], pd.Timedelta(0))
-        yield {
-            **row,
-            "duration_us": followed // pd.Timedelta(microseconds=1),
-            "is_event": bool(advances),
-            "has_exited": not advances and last["stage_kind"] == "exit",
-        }
-
-
-def units_of(units: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
-    """Those of a measure's stage and period."""
-    days = units["day"]
-    is_within = (days >= row["period_start"]) & (days < row["period_end"])
-    same = (units["journey_id"] == row["journey_id"]) & (units["stage_id"] == row["stage_id"])
-    return units[same & is_within]
-
-
-def first_fallen(times: np.ndarray, curve: np.ndarray, level: float) -> int | None:
-    """Microseconds until a curve has fallen to 1 - level, to the tolerance of domain.md §6."""
-    reached = times[curve <= 1 - level + 1e-9]
-    return int(reached[0]) if len(reached) else None
-
-
-def whole_us(days: float) -> int | None:
-    return None if math.isnan(days) else round(days * 86_400e6)
-
-
 @pytest.mark.parametrize("name", ["loan", "demo"])
 def test_quantiles_and_their_intervals_are_kaplan_meier(
     name: str, request: pytest.FixtureRequest
 ) -> None:
     """To the microsecond, in every cell; beside them the completers' own quantiles."""
     workbench = request.getfixturevalue(name)
-    measured = workbench.frame("select * from marts.fct_measures where metric_id like 'time_%'")
+    measured = workbench.frame(TOTAL_TIMES)
     seen: dict[str, int] = defaultdict(int)
     for kind, units in cohort_units(workbench).items():
         of_kind = measured[measured["metric_id"].str.startswith(METRICS[kind])]
@@ -219,7 +136,7 @@ def test_quantiles_and_their_intervals_are_kaplan_meier(
             high = np.where(survival > 0, high, np.nan)
             completed = cell[cell["is_event"]]["duration_us"].value_counts(normalize=True)
             completers = 1 - completed.sort_index().cumsum()
-            assert len(rows) == 3
+            assert len(rows) == (1 if kind == "first_value" else 3)
             for _, row in rows.iterrows():
                 level = LEVELS[row["metric_id"][-3:]]
                 expected = [
@@ -247,7 +164,8 @@ def test_quantiles_and_their_intervals_are_kaplan_meier(
 
 
 def _cells_with_units(workbench: Workbench, units: pd.DataFrame) -> Iterator[pd.Series]:
-    for _, period in workbench.frame("select * from intermediate.int_periods").iterrows():
+    periods = workbench.frame("select * from intermediate.int_periods where metric_id is null")
+    for _, period in periods.iterrows():
         if len(units_of(units, period)):
             yield period
 
@@ -255,21 +173,26 @@ def _cells_with_units(workbench: Workbench, units: pd.DataFrame) -> Iterator[pd.
 @pytest.mark.parametrize("name", ["loan", "demo"])
 def test_times_count_their_clusters(name: str, request: pytest.FixtureRequest) -> None:
     workbench = request.getfixturevalue(name)
-    measured = workbench.frame("select * from marts.fct_measures where metric_id like 'time_%_p90'")
-    views = {"time_in_stage": "visits", "time_to_advance": "entries"}
-    for time, view in views.items():
+    measured = workbench.frame(TOTAL_TIMES)
+    views = {
+        ("time_in_stage", "p90"): "visits",
+        ("time_to_advance", "p90"): "entries",
+        ("time_to_value", "p50"): "entries",
+    }
+    for (time, level), view in views.items():
         units = workbench.frame(
             f"""
             select units.journey_id, units.stage_id, period_grain, period_start, cluster_id
             from intermediate.int_cohort_{view} as units
             join intermediate.int_periods as periods
                 on units.journey_id = periods.journey_id and units.stage_id = periods.stage_id
+                and periods.metric_id is null
             where entered_date >= period_start and entered_date < period_end
                 and {time}_us is not null
             """,
         )
         expected = units.groupby(["journey_id", *CELL])["cluster_id"].nunique()
-        rows = measured[measured["metric_id"] == f"{time}_p90"].set_index(["journey_id", *CELL])
+        rows = measured[measured["metric_id"] == f"{time}_{level}"].set_index(["journey_id", *CELL])
         assert len(expected) == len(rows)
         assert (rows["n_clusters"] == expected.loc[rows.index]).all()
 
@@ -283,10 +206,11 @@ def test_curves_are_exact_at_their_points(name: str, request: pytest.FixtureRequ
         from marts.fct_survival_curves as curves
         join intermediate.int_periods as periods
             using (journey_id, stage_id, period_grain, period_start)
+        where metric_id is null
         order by duration_us
         """,
     )
-    measured = workbench.frame("select * from marts.fct_measures where metric_id like 'time_%'")
+    measured = workbench.frame(TOTAL_TIMES)
     units_by_kind = cohort_units(workbench)
     keys = ["journey_id", *CELL, "curve_kind"]
     assert set(curves["period_grain"]) == {"trailing_13_weeks", "all"}
@@ -316,7 +240,7 @@ def test_curves_are_exact_at_their_points(name: str, request: pytest.FixtureRequ
         rows = measured[measured["metric_id"].str.startswith(METRICS[kind])]
         rows = rows[(rows[["journey_id", *CELL]] == list(key[:4])).all(axis=1)]
         quantiles = rows[["value", "ci_low", "ci_high", "naive_value"]].to_numpy().ravel()
-        assert len(rows) == 3
+        assert len(rows) == (1 if kind == "first_value" else 3)
         assert {whole_us(days) for days in quantiles} - {None} <= set(times)
 
 
@@ -331,7 +255,7 @@ def test_advancing_is_the_cumulative_incidence_beside_exits(loan: Workbench) -> 
     )
     period = loan.frame(
         "select * from intermediate.int_periods where period_grain = 'all' "
-        "and stage_id = 'offer_sent'",
+        "and stage_id = 'offer_sent' and metric_id is null",
     ).iloc[0]
     cell = units_of(units, period)
     visits = loan.frame(
@@ -384,6 +308,7 @@ def test_a_time_is_judged_by_the_survival_at_the_benchmark(judged: Workbench) ->
         join journey_map.benchmarks as benchmarks using (benchmark_id)
         join intermediate.int_periods as periods
             using (journey_id, stage_id, period_grain, period_start)
+        where periods.metric_id is null
         """,
     )
     units = cohort_units(judged)
@@ -501,7 +426,9 @@ def test_two_sided_p_is_that_of_the_normal_distribution(loan: Workbench) -> None
 
 
 def test_p_is_where_the_interval_begins_to_exclude_the_benchmark(judged: Workbench) -> None:
-    ranking = judged.frame("select * from marts.gap_ranking where p_value is not null")
+    ranking = judged.frame(
+        "select * from marts.gap_ranking where p_value is not null and benchmark_kind <> 'own_past'"
+    )
     effective = judged.frame("select * from marts.fct_measures")
     checked = 0
     for _, row in ranking[ranking["metric_id"] == "conversion_rate"].iterrows():
@@ -519,7 +446,9 @@ def test_p_is_where_the_interval_begins_to_exclude_the_benchmark(judged: Workben
 
 
 def test_verdicts_severity_and_ranks(judged: Workbench) -> None:
-    ranking = judged.frame("select * from marts.gap_ranking").set_index("benchmark_id")
+    ranking = judged.frame(
+        "select * from marts.gap_ranking where benchmark_kind <> 'own_past'"
+    ).set_index("benchmark_id")
     measured = judged.frame("select * from marts.fct_measures")
     # It was valid until 2011 and the last period ends in 2012.
     assert "no_longer_valid" not in ranking.index
@@ -567,7 +496,9 @@ def test_verdicts_severity_and_ranks(judged: Workbench) -> None:
 
 
 def test_reach_counts_the_cases_of_the_period(judged: Workbench) -> None:
-    ranking = judged.frame("select * from marts.gap_ranking where reach is not null")
+    ranking = judged.frame(
+        "select * from marts.gap_ranking where reach is not null and segment_dimension = 'all'"
+    )
     visits = judged.frame("select case_id, stage_id, entered_at from marts.fct_stage_visits")
     local = visits["entered_at"].dt.tz_localize("UTC").dt.tz_convert("Europe/Amsterdam")
     days = local.dt.tz_localize(None).dt.normalize()
@@ -578,51 +509,198 @@ def test_reach_counts_the_cases_of_the_period(judged: Workbench) -> None:
         assert row["reach"] == pytest.approx(entered / within["case_id"].nunique())
 
 
-def test_trends_are_mover_differences_of_mature_whole_weeks(judged: Workbench) -> None:
-    trends = judged.frame("select * from marts.gap_trends order by benchmark_id, period_start")
-    weeks: dict[Any, pd.Series] = {
-        (row["benchmark_id"], row["period_start"]): row for _, row in trends.iterrows()
-    }
-    verdicts: dict[str, int] = defaultdict(int)
-    for (benchmark_id, start), row in weeks.items():
-        before = weeks.get((benchmark_id, start - pd.Timedelta(days=7)))
+MEASURE = ["journey_id", "metric_id", "stage_id", "segment_dimension", "segment_value"]
+GIVEN = "('industry', 'target')"
+
+
+def mover(now: pd.Series, before: pd.Series) -> tuple[float, float, float]:
+    """The difference of two rows with value, ci_low and ci_high, and its interval."""
+    difference = now["value"] - before["value"]
+    low = math.hypot(now["value"] - now["ci_low"], before["ci_high"] - before["value"])
+    high = math.hypot(now["ci_high"] - now["value"], before["value"] - before["ci_low"])
+    return difference, difference - low, difference + high
+
+
+def mover_p(now: pd.Series, before: pd.Series) -> float:
+    """Of rates by statsmodels' Wilson intervals, of times with the larger half-width."""
+    if now["scale"] == "proportion":
+        rates = [(row["value"], row["effective_n"]) for row in (now, before)]
+        return expected_p(rates[0], rates[1])
+    difference, low, high = mover(now, before)
+    facing, other = difference - low, high - difference
+    if difference < 0:
+        facing, other = other, facing
+    reach = facing if math.isnan(other) else max(facing, other)
+    reach = math.nan if math.isnan(facing) else reach
+    z = 0 if difference == 0 else stats.norm.ppf(0.975) * abs(difference) / reach
+    return float(2 * stats.norm.sf(z))
+
+
+def measured(workbench: Workbench) -> pd.DataFrame:
+    """fct_measures of weeks and 13 weeks with what the metric says of comparing."""
+    return workbench.frame(
+        """
+        select measures.*, metrics.scale, metrics.direction, metrics.equivalence_margin
+        from marts.fct_measures as measures
+        join marts.dim_metrics as metrics using (metric_id)
+        where period_grain in ('week', 'trailing_13_weeks')
+        """,
+    )
+
+
+def test_trends_are_mover_differences_of_mature_whole_periods(demo: Workbench) -> None:
+    trends = demo.frame("select * from marts.gap_trends")
+    place = [*MEASURE, "period_grain", "period_start"]
+    cells = {tuple(row[place]): row for _, row in measured(demo).iterrows()}
+    trends = trends.drop_duplicates(place)
+    expected: dict[str, list[Any]] = defaultdict(list)
+    for _, row in trends.iterrows():
+        days = 7 if row["period_grain"] == "week" else 91
+        *key, start = row[place]
+        now, before = cells[tuple(row[place])], cells.get((*key, start - pd.Timedelta(days=days)))
         comparable = before is not None and all(
-            week["is_mature"] and not week["is_partial"] and week["n"] >= 30
-            for week in (row, before)
+            cell["is_mature"]
+            and not cell["is_partial"]
+            and min(cell["n"], cell["n_clusters"]) >= 30
+            for cell in (now, before)
         )
         if not comparable:
             assert math.isnan(row["change"])
-            assert row["trend"] is None or pd.isna(row["trend"])
+            assert math.isnan(row["p_value"])
+        assert pd.isna(row["trend"]) != comparable
+        difference = mover(now, before) if comparable else (math.nan,) * 3
+        changes = ("change", "change_ci_low", "change_ci_high")
+        for name, value in zip(changes, difference, strict=True):
+            assert row[name] == pytest.approx(value, nan_ok=True)
+            expected[name].append(value)
+        expected["p"].append(mover_p(now, before) if comparable else math.nan)
+        margin = now["equivalence_margin"]
+        margin *= before["value"] if before is not None and now["scale"] == "duration" else 1
+        expected["margin"].append(margin)
+        expected["sign"].append(1 if now["direction"] == "higher_is_better" else -1)
+        expected["news"].append(start if row["period_grain"] == "week" else pd.Timestamp.max)
+    trends = trends.assign(**{f"expected_{name}": values for name, values in expected.items()})
+    known = trends[trends["expected_p"].notna()]
+    p_values = list(known["expected_p"])
+    assert list(known["p_value"]) == pytest.approx(p_values, rel=1e-6, abs=1e-300)
+    verdicts: dict[str, int] = defaultdict(int)
+    known = known.assign(is_total=known["segment_dimension"] == "all")
+    for _, family in known.groupby(["expected_news", "is_total"]):
+        _, adjusted, _, _ = multipletests(family["expected_p"], method="fdr_bh")
+        assert list(family["adjusted_p_value"]) == pytest.approx(list(adjusted), rel=1e-6)
+        for (_, row), p in zip(family.iterrows(), adjusted, strict=True):
+            ends = [row["expected_sign"] * row[f"change_ci_{end}"] for end in ("low", "high")]
+            steady = all(abs(end) <= row["expected_margin"] for end in ends)
+            better, worse = min(ends) > 0 and p <= 0.05, max(ends) < 0 and p <= 0.05
+            verdict = (
+                "improving" if better else "worsening" if worse else "steady" if steady else ""
+            )
+            assert row["trend"] == (verdict or "unclear")
+            verdicts[verdict] += 1
+    assert verdicts[""] > 100
+
+
+def test_own_past_is_judged_by_the_interval_of_the_difference(demo: Workbench) -> None:
+    ranking = demo.frame("select * from marts.gap_ranking where benchmark_kind = 'own_past'")
+    measures = measured(demo)
+    trailing = measures[measures["period_grain"] == "trailing_13_weeks"]
+    cells = {(*row[MEASURE], row["period_start"]): row for _, row in trailing.iterrows()}
+    judged: dict[str, list[Any]] = defaultdict(list)
+    for _, row in ranking.iterrows():
+        now = cells[(*row[MEASURE], row["period_start"])]
+        pasts = [
+            cells.get((*row[MEASURE], row["period_start"] - pd.Timedelta(weeks=weeks)))
+            for weeks in (52, 13)
+        ]
+        past = next(
+            cell
+            for cell in pasts
+            if cell is not None and not cell["is_partial"] and not math.isnan(cell["value"])
+        )
+        assert row["benchmark_value"] == past["value"]
+        few = min(now["n"], now["n_clusters"], past["n"], past["n_clusters"]) < 30
+        assert (row["verdict"] == "too_few_data") == few
+        if not few and not math.isnan(now["value"]):
+            _, low, high = mover(now, past)
+            sign = 1 if now["direction"] == "higher_is_better" else -1
+            judged["row"].append(row)
+            judged["p"].append(mover_p(now, past))
+            judged["ends"].append(sorted((sign * low, sign * high)))
+            judged["family"].append((row["journey_id"], row["metric_id"]))
+    assert [row["p_value"] for row in judged["row"]] == pytest.approx(
+        judged["p"], rel=1e-6, abs=1e-300, nan_ok=True
+    )
+    checked = 0
+    for family in set(judged["family"]):
+        # A p that is not known, for want of an end, belongs to no family.
+        members = [
+            number
+            for number, name in enumerate(judged["family"])
+            if name == family and not math.isnan(judged["p"][number])
+        ]
+        if not members:
             continue
-        assert before is not None
-        difference = row["value"] - before["value"]
-        low = difference - math.hypot(
-            row["value"] - row["ci_low"], before["ci_high"] - before["value"]
-        )
-        high = difference + math.hypot(
-            row["ci_high"] - row["value"], before["value"] - before["ci_low"]
-        )
-        assert (row["change"], row["change_ci_low"], row["change_ci_high"]) == pytest.approx(
-            (difference, low, high), nan_ok=True
-        )
-        rate = row["metric_id"] == "conversion_rate"
-        margin = 0.02 if rate else 0.1 * before["value"]
-        # An end that is not known is nowhere.
-        is_known = not math.isnan(low) and not math.isnan(high)
-        better = is_known and (low > 0 if rate else high < 0)
-        worse = is_known and (high < 0 if rate else low > 0)
-        steady = low >= -margin and high <= margin
-        expected = (
-            "improving" if better else "worsening" if worse else "steady" if steady else "unclear"
-        )
-        assert row["trend"] == expected
-        verdicts[expected] += 1
-    assert set(verdicts) == {"improving", "worsening", "steady", "unclear"}
+        _, adjusted, _, _ = multipletests([judged["p"][each] for each in members], method="fdr_bh")
+        for number, p in zip(members, adjusted, strict=True):
+            row, (low, high) = judged["row"][number], judged["ends"][number]
+            assert row["adjusted_p_value"] == pytest.approx(p, rel=1e-6)
+            assert (row["verdict"] == "ahead") == (low > 0 and p <= 0.05)
+            assert (row["verdict"] == "lagging") == (high < 0 and p <= 0.05)
+            checked += 1
+    assert checked > 50
+
+
+def test_value_at_stake_follows_from_the_converters(demo: Workbench) -> None:
+    ranking = demo.frame(
+        f"""
+        select * from marts.gap_ranking
+        where metric_id = 'conversion_rate' and segment_dimension = 'all'
+            and benchmark_kind in {GIVEN}
+        """,
+    )
+    converters = demo.frame(
+        """
+        select entries.journey_id, entries.stage_id, entries.entered_date,
+            successes.succeeded_at is not null as is_success, successes.value
+        from intermediate.int_cohort_entries as entries
+        left join intermediate.int_success_values as successes
+            using (journey_id, entity_id, attempt_number)
+        where is_converted
+        """,
+    )
+    valued = 0
+    for _, row in ranking.iterrows():
+        within = converters[
+            (converters["journey_id"] == row["journey_id"])
+            & (converters["stage_id"] == row["stage_id"])
+            & (converters["entered_date"] >= row["period_start"])
+            & (converters["entered_date"] < row["period_end"])
+        ]
+        missing = max(0, (row["benchmark_value"] - row["value"]) * row["n"])
+        worth = missing * within["is_success"].mean() * within["value"].mean()
+        assert row["value_at_stake"] == pytest.approx(worth, nan_ok=True)
+        valued += row["value_at_stake"] > 0
+    assert valued >= 2
+
+
+def test_every_sentence_is_said(demo: Workbench) -> None:
+    for mart in ("gap_ranking", "gap_trends"):
+        sentences = [str(row[0]) for row in demo.query(f"select sentence from marts.{mart}")]
+        assert len(sentences) > 100
+        for sentence in sentences:
+            assert sentence.endswith(".")
+            assert not set(sentence) & set("{}_"), sentence
+            assert "None" not in sentence
 
 
 def test_the_demo_shows_what_was_planted(demo: Workbench) -> None:
     truth = json.loads((PROJECT_DIR / "seeds" / "demo_truth.json").read_text())
-    ranking = demo.frame("select * from marts.gap_ranking").set_index("benchmark_id")
+    ranking = demo.frame(
+        """
+        select * from marts.gap_ranking
+        where benchmark_kind <> 'own_past' and segment_dimension = 'all'
+        """
+    ).set_index("benchmark_id")
     lagging = ranking[ranking["verdict"] == "lagging"]
     ranked = lagging["lag_rank"].dropna().sort_values()
 

@@ -34,8 +34,8 @@ RAW_TABLES = {
 }
 BOOKS = {"landing_sources", "loads", "withdrawn_rows"}
 CHAIN = (
-    *("journey_map", "landing", "staging", "intermediate", "facts", "measures", "gaps"),
-    "published",
+    *("journey_map", "landing", "staging", "intermediate", "facts", "measures", "actions"),
+    *("gaps", "published"),
 )
 
 
@@ -170,22 +170,21 @@ def test_checks_are_suites_counts_and_dbt_tests(
         ("raw", table, name)
         for table in RAW_TABLES
         for name in ("files_readable", "is_landed", "rows_reconcile")
-    }
-    of_dbt = {
-        node["name"]
+    } | {("marts", "gap_trends", "nothing_worsens")}
+    tests_of_dbt = {
+        node["name"]: node["config"]["severity"].lower()
         for node in manifest["nodes"].values()
-        # A test of several models is attached to none: dbt runs it, no asset shows it.
-        if node["resource_type"] == "test" and node.get("attached_node")
+        # A singular test of several models belongs to none: dbt runs it, no asset shows it.
+        if node["resource_type"] == "test"
+        and (node.get("attached_node") or len(node["depends_on"]["nodes"]) == 1)
     }
     checks = {(*key.asset_key.path, key.name): graph.get(key) for key in graph.asset_check_keys}
     assert own | of_suites <= set(checks)
-    assert {name for *_, name in set(checks) - own - of_suites} == of_dbt
+    assert {name for *_, name in set(checks) - own - of_suites} == set(tests_of_dbt)
 
     only_shown = {check for check, node in checks.items() if not node.blocking}
-    assert {name for *_, name in only_shown} == {"files_readable"} | {
-        node["name"]
-        for node in manifest["nodes"].values()
-        if node["resource_type"] == "test" and node["config"]["severity"].lower() == "warn"
+    assert {name for *_, name in only_shown} == {"files_readable", "nothing_worsens"} | {
+        name for name, severity in tests_of_dbt.items() if severity == "warn"
     }
 
 

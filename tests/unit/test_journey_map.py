@@ -19,10 +19,13 @@ from orchestration.journey_map import (
     Calendar,
     Journey,
     JourneyMap,
+    MetricRule,
     Stage,
     load_journey_map,
     write_seeds,
 )
+from orchestration.journey_map.rows import RECORD_COLUMNS
+from orchestration.landing.contract import CONTRACT
 from orchestration.settings import PROJECT_DIR
 
 # A map that uses every table. Line 1 is the header.
@@ -123,7 +126,10 @@ b4,nps,1,buy,paid,all,all,industry,30,,,,,,A study,,
 action_id,title,category,owner,hypothesis,journey_id,stage_id,metric_id,segment_dimension,\
 segment_value,control_segment_value,started_on,ended_on,experiment_id,control_arm,readout_on
 a1,Call back,process_tweak,sales,Faster is better,buy,tried,conversion_rate,region,north,\
-south,2026-01-01,2026-02-01,exp1,off,2026-03-01
+south,2026-01-01,2026-02-01,,,2026-03-01
+a2,Call twice,process_tweak,sales,Twice is better,buy,visited,conversion_rate,,,\
+,2026-01-05,2026-02-05,exp1,off,2026-03-05
+a3,Write,process_tweak,sales,A letter helps,buy,paid,retention,,,,2026-01-07,,,,
 """,
     "feedback_topics": """\
 pattern,topic,feedback_type,language,priority
@@ -177,6 +183,16 @@ def test_every_table_is_read_with_its_types(tmp_path: Path) -> None:
         ("09:00", "12:00"),
         ("13:00", "24:00"),
     ]
+
+
+def test_the_columns_that_a_dimension_may_name_are_those_that_are_read() -> None:
+    macro = (PROJECT_DIR / "macros" / "segments.sql").read_text()
+    listed = re.search(r"return\((\{.*?\})\[source_name\]", macro, re.DOTALL)
+    assert listed is not None
+    read = {source: tuple(columns) for source, columns in yaml.safe_load(listed[1]).items()}
+    assert read == RECORD_COLUMNS
+    for source, columns in RECORD_COLUMNS.items():
+        assert set(columns) <= {column.name for column in CONTRACT[source].columns}
 
 
 # --- what contradicts itself: table, text, its replacement, line, column, words -------
@@ -292,7 +308,7 @@ def test_every_table_is_read_with_its_types(tmp_path: Path) -> None:
         ("benchmarks", "b3,time_in_stage_p50,1,buy", "b3,nps,1,by", 4, "journey_id", "'buy'?"),
         ("benchmarks", "buy,tried", "buy,all", 4, "stage_id", "unknown stage 'all'"),
         ("benchmarks", "region,north", "regio,north", 4, "segment_dimension", "'region'?"),
-        ("actions", ",conversion_rate,", ",convert,", 2, "metric_id", "unknown metric"),
+        ("actions", "tried,conversion_rate,", "tried,convert,", 2, "metric_id", "unknown metric"),
         ("actions", "buy,tried", "buy,opened", 2, "stage_id", "unknown stage 'opened'"),
         ("holidays", "office", "offic", 2, "calendar_id", "did you mean 'office'?"),
         # calendars whose hours cannot be counted
@@ -371,11 +387,44 @@ def test_every_table_is_read_with_its_types(tmp_path: Path) -> None:
         ("segment_dimensions", "buy,plan", "buy,all", 3, "dimension", "'all' means the total"),
         ("segment_dimensions", "latest_at_entry", "", 3, "is_immutable", "today's value"),
         ("segment_dimensions", "latest_at_entry", "newest", 3, "as_of_rule", "as-of rule"),
+        ("segment_dimensions", "accounts,reg", "accounts,rag", 2, "source_column", "mean 'region'"),
+        ("segment_dimensions", "accounts,plan", "opportunities,is_won", 3, "", "that makes a dim"),
+        ("segment_dimensions", "accounts,plan", "stage_changes,owner", 3, "", "is resource"),
+        ("segment_dimensions", "latest_at_entry", "entering_event", 3, "", "not by a row"),
+        (
+            *("segment_dimensions", "crm_accounts,plan", "event_log,plan"),
+            *(3, "source", "its stage rules name crm_opportunities, events"),
+        ),
+        ("segment_dimensions", "true,plan", "true,region", 2, "paired_with", "with itself"),
+        ("segment_dimensions", "false,,false,", "false,,false,region", 3, "", "pair as line 2"),
         ("metrics", "score,-100,100", "score,-100,", 4, "score_max", "fill score_min and"),
         ("metrics", "score,-100,100", "score,100,-100", 4, "score_max", "swap them"),
         ("metrics", "conversion,0.02", "conversion,-1", 2, "equivalence_margin", "too small"),
         ("metric_rules", "7,14", "14,7", 2, "to_day", "is not after from_day 14"),
         ("metric_rules", "7,14", "7,", 2, "due_property", "no end"),
+        ("metric_rules", "retention,", "conversion_rate,", 2, "metric_id", "without a rule"),
+        ("metric_rules", "retention,", "journey_conversion_rate,", 2, "metric_id", "without a"),
+        ("metric_rules", "retention,", "nps,", 2, "metric_id", "nps is a score"),
+        ("metric_rules", "retention,", "time_in_stage_p50,", 2, "metric_id", "is a duration"),
+        ("metric_rules", "retention,", "on_time_rate,", 2, "due_property", "needs a due date"),
+        ("metric_rules", "7,14,,", "7,14,due_at,", 2, "due_property", "empty from_day"),
+        ("metric_rules", "7,14,,", ',,"a""b",', 2, "due_property", "a quote"),
+        (
+            "metric_rules",
+            "paid,visited,7,14,,",
+            "paid,visited,,,due,",
+            2,
+            "due_property",
+            "no event",
+        ),
+        (
+            *("metric_rules", "7,14,,false", "7,14,,false\nretention,buy,tried,visited,7,14,,true"),
+            *(3, "is_negated", "line 2 counts that 'visited' happens, this one that it does not"),
+        ),
+        (
+            *("metric_rules", "7,14,,false", "7,14,,false\nretention,buy,paid,tried,0,7,,false"),
+            *(3, "anchor_stage", "same metric_id, journey_id, anchor_stage as line 2"),
+        ),
         ("feedback_topics", ",reliability,", ",bugs,", 2, "feedback_type", "unknown feedback type"),
         ("calendars", "Berlin,1,9:00", "Berlin,0,9:00", 2, "weekday", "1 is Monday, 7 is Sunday"),
         ("calendars", "9:00", "24:30", 2, "opens_at", "no time of day"),
@@ -383,11 +432,31 @@ def test_every_table_is_read_with_its_types(tmp_path: Path) -> None:
         ("holidays", "2026-12-25", "12/25/2026", 2, "holiday_date", "no date"),
         ("holidays", "2026-12-25", "2026-02-30", 2, "holiday_date", "write it like 2026-01-31"),
         ("actions", "2026-01-01,2026-02-01", "2026-02-01,2026-01-01", 2, "ended_on", "is before"),
-        ("actions", "exp1,off", "exp1,", 2, "control_arm", "names its control arm"),
+        ("actions", "exp1,off", "exp1,", 3, "control_arm", "names its control arm"),
+        ("actions", "off,2026-03-05", "off,", 3, "readout_on", "the day of its readout"),
         (
             "actions",
-            "process_tweak",
-            "process_tweek",
+            "north,south",
+            "north,north",
+            2,
+            "control_segment_value",
+            "'north' is the segment",
+        ),
+        ("actions", "region,north", "all,all", 2, "control_segment_value", "the total has no"),
+        ("actions", "02-01,,,", "02-01,exp2,off,", 2, "experiment_id", "no control segment"),
+        ("actions", "buy,tried", "buy,gone", 2, "stage_id", "nothing leaves 'gone'"),
+        (
+            "actions",
+            "paid,ret",
+            "tried,ret",
+            4,
+            "stage_id",
+            "not measured at 'tried' (known: paid,",
+        ),
+        (
+            "actions",
+            "Call back,process_tweak",
+            "Call back,process_tweek",
             2,
             "category",
             "did you mean 'process_tweak'?",
@@ -401,7 +470,16 @@ def test_every_table_is_read_with_its_types(tmp_path: Path) -> None:
         ("benchmarks", "target,2.5", 'target,"1,234"', 4, "value", "ambiguous"),
         ("benchmarks", "industry,30,,,", "industry,130,,,", 5, "value", "from -100 to 100"),
         ("benchmarks", "buy,tried", "buy,gone", 4, "stage_id", "nothing leaves 'gone'"),
-        ("benchmarks", "target,2.5", "own_past,2.5", 4, "kind", "not available yet"),
+        ("benchmarks", "b4,nps", "b4,retention", 5, "value", "0.3 for 30 %"),
+        (
+            "benchmarks",
+            "b2,conversion_rate,1,buy,visited",
+            "b2,retention,1,buy,tried",
+            3,
+            "stage_id",
+            "it is at: paid",
+        ),
+        ("benchmarks", "target,2.5", "own_past,2.5", 4, "kind", "own_past is computed"),
         ("benchmarks", "target,2.5", "tarket,2.5", 4, "kind", "did you mean 'target'?"),
         ("benchmarks", "2026-07-01", "2026-06-30", 3, "valid_from", "with 'b1' in line 2"),
         ("benchmarks", "2026-07-01", "", 3, "valid_from", "valid together with 'b1' in line 2"),
@@ -421,6 +499,29 @@ def test_a_contradiction_names_file_line_and_column(
     place = f"{table}.csv, line {line}" if line else r"journeys.csv, line \d"
     wanted = re.compile(f"{place}, column {column or '[a-z_]+'}: .*{re.escape(words)}")
     assert [str(each) for each in found if wanted.match(str(each))], "\n".join(map(str, found))
+
+
+def test_a_rule_by_a_due_date_and_the_journeys_own_rate(tmp_path: Path) -> None:
+    """A due date needs no days; the journey converts from its entry, and from nowhere else."""
+    rates = (
+        "on_time_rate,On time,share,higher_is_better,proportion,,,,0.02,1,By then\n"
+        "journey_conversion_rate,All,share,higher_is_better,proportion,,,,0.02,1,All of it\n"
+    )
+    tables = {
+        **FULL,
+        "metrics": FULL["metrics"] + rates,
+        "metric_rules": FULL["metric_rules"] + "on_time_rate,buy,visited,paid,,,due_at,\n",
+        "benchmarks": FULL["benchmarks"]
+        + "b5,journey_conversion_rate,1,buy,visited,,,target,0.1,,,,,,Us,,\n",
+    }
+    rule = load_journey_map(save(tmp_path, tables)).rows(MetricRule)[1]
+    assert (rule.due_property, rule.from_day, rule.to_day) == ("due_at", None, None)
+
+    elsewhere = tables["benchmarks"].replace("rate,1,buy,visited,,,targ", "rate,1,buy,tried,,,targ")
+    (found,) = problems(save(tmp_path, {**tables, "benchmarks": elsewhere}))
+    assert "journey_conversion_rate is not measured at 'tried' (in this journey it is at: vis" in (
+        str(found)
+    )
 
 
 def test_one_mistake_is_one_problem(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def page(folder: Path) -> Page:
 
 def test_top_gaps_are_sentences_of_their_rows(page: Page) -> None:
     first = page.text.index("The gaps to close first")
-    cards = page.text[first : page.text.index("All comparisons")]
+    cards = page.text[first : page.text.index("Comparisons with the benchmarks")]
     assert cards == (
         "The gaps to close first "
         "1 Signed up: 40 % go on within 30 days, against an industry benchmark of 60 %: "
@@ -104,8 +104,9 @@ def test_a_gap_of_another_metric_is_said_by_its_label(tmp_path: Path) -> None:
     ) in text
 
 
-def test_table_of_gaps_has_every_row_and_explains_its_verdicts(page: Page) -> None:
-    table = page.text[page.text.index("All comparisons") : page.text.index("Source: gap_ranking")]
+def test_table_of_gaps_leads_with_the_ranks_and_explains_its_verdicts(page: Page) -> None:
+    begin = page.text.index("Comparisons with the benchmarks")
+    table = page.text[begin : page.text.index("Source: gap_ranking")]
     order = [
         "Ranked: the gap to close first on top",
         "1 ▼ lagging Leads & friends Signed up",
@@ -114,22 +115,50 @@ def test_table_of_gaps_has_every_row_and_explains_its_verdicts(page: Page) -> No
         "▼ lagging Leads & friends Offer sent Median time in stage 7.1 days 5.4 to 8.1 days "
         "2 days (industry) 3.5 60 306 customer-days",
         f"? unclear Leads & friends {HOSTILE}",
-        f"▲ ahead Leads & friends {HOSTILE}",
         "≠ other definition Leads & friends Visited",
         "Segments, ranked apart",
         "1 ▼ lagging Leads & friends Signed up · Plan size: <b>small</b>",
+        "1 more comparison, of segments and with the own past, is in gap_ranking; the counts "
+        "below are of all.",
         "Time in a stage is shown, never ranked",
     ]
     places = [table.index(piece) for piece in order]
     assert places == sorted(places)
+    assert "▲ ahead" not in table
     for meaning in ("▼ lagging (4) worse than", "▲ ahead (1) better", "≠ other definition (1)"):
         assert meaning in page.text
     assert "= at par" not in page.text
 
 
+def test_table_of_gaps_stays_short_where_segments_and_own_pasts_are_many(tmp_path: Path) -> None:
+    past = {**GAPS[4], "verdict": "unclear"}
+    gaps = [
+        *({**GAPS[6], "gap_id": f"s{rank}", "priority_rank": rank} for rank in range(1, 51)),
+        *({**GAPS[6], "gap_id": f"u{row}", "priority_rank": None} for row in range(7)),
+        *({**past, "gap_id": f"p{row}"} for row in range(60)),
+        {**past, "gap_id": "ranked", "verdict": "lagging", "priority_rank": 1},
+        {**past, "gap_id": "behind", "verdict": "lagging"},
+        GAPS[3],
+    ]
+    page = Page(render_report(make_publication(tmp_path / "p", gap_ranking=gaps)))
+    table = page.text[page.text.index("Comparisons with the benchmarks") :]
+    table = table[: table.index("Source: gap_ranking")]
+    assert table.count("Plan size: <b>small</b>") == 40
+    assert table.count("60 % (own past)") == 2
+    assert table.count("? unclear") == 1
+    assert "77 more comparisons, of segments and with the own past, are in gap_ranking" in table
+    assert "? unclear (61)" in page.text
+
+
 @pytest.mark.parametrize(
     ("gaps", "said"),
     [
+        (
+            [{**GAPS[4], "verdict": "unclear"}],
+            "No benchmark is set for any stage, so there is nothing to compare with but the own "
+            "past: add lines to benchmarks.csv in the journey map. Of 1 comparison with the own "
+            "past: 1 unclear.",
+        ),
         ([], "No benchmark is set for any stage"),
         (
             [
@@ -206,6 +235,14 @@ def test_weeks_that_do_not_count_are_apart_and_missing_ones_break_the_line(page:
         (0.6, "2024-03-01", "2024-04-05"),
         (0.55, "2024-04-05", "2024-04-26"),
     ]
+
+
+def test_the_legend_of_the_weeks_names_the_benchmarks_they_show(page: Page) -> None:
+    begin = page.text.index("faded: immature or partial week")
+    assert page.text[begin:].startswith(
+        "faded: immature or partial week industry benchmark Visited "
+    )
+    assert "own past" in page.text[:begin]
 
 
 def test_captions_name_n_period_and_source(page: Page) -> None:

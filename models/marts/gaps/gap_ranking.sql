@@ -1,317 +1,418 @@
 with
 
-benchmarks as (
-    select * from {{ ref('int_benchmarks') }}
-),
-
-measures as (
-    select * from {{ ref('fct_measures') }}
-),
-
-benchmark_survival as (
-    select * from {{ ref('int_benchmark_survival') }}
-),
-
-reaches as (
-    select * from {{ ref('int_stage_reach') }}
-),
-
-periods as (
-    select * from {{ ref('int_periods') }}
-),
-
-trailing_measures as (
-    select *
-    from measures
-    where period_grain = 'trailing_13_weeks'
-),
-
-trailing_periods as (
-    select *
-    from periods
-    where period_grain = 'trailing_13_weeks'
-),
-
-compared as (
-    select
-        benchmarks.*,
-        measures.touchpoint_id,
-        trailing_periods.period_start,
-        trailing_periods.period_end,
-        measures.effective_n,
-        measures.value,
-        measures.ci_low,
-        measures.ci_high,
-        benchmark_survival.survival,
-        benchmark_survival.desired_survival,
-        benchmark_survival.survival_low,
-        benchmark_survival.survival_high,
-        benchmark_survival.z as survival_z,
-        coalesce(measures.n, 0) as n,
-        coalesce(measures.n_clusters, 0) as n_clusters,
-        case
-            when benchmarks.direction = 1
-                then measures.value - benchmarks.benchmark_value
-            else benchmarks.benchmark_value - measures.value
-        end as gap
-    from benchmarks
-    left join trailing_periods
-        on
-            benchmarks.journey_id = trailing_periods.journey_id
-            and benchmarks.stage_id = trailing_periods.stage_id
-    left join trailing_measures as measures
-        on
-            benchmarks.journey_id = measures.journey_id
-            and benchmarks.metric_id = measures.metric_id
-            and benchmarks.stage_id = measures.stage_id
-            and benchmarks.segment_dimension = measures.segment_dimension
-            and benchmarks.segment_value = measures.segment_value
-    left join benchmark_survival
-        on
-            benchmarks.benchmark_id = benchmark_survival.benchmark_id
-            and trailing_periods.period_start = benchmark_survival.period_start
-    -- The benchmark that is valid on the last day of the period counts.
-    where
-        benchmarks.valid_from
-        <= coalesce(
-            (trailing_periods.period_end - interval '1' day)::date,
-            benchmarks.as_of_date
-        )
-        and benchmarks.valid_to
-        >= coalesce(
-            (trailing_periods.period_end - interval '1' day)::date,
-            benchmarks.as_of_date
-        )
-),
-
--- The nearer end of the interval, and whether the benchmark lies beyond it. A time is
--- judged by the interval of S(benchmark).
-judged as (
-    select
-        *,
-        case
-            when scale = 'duration' then survival_low > desired_survival
-            when direction = 1 then ci_high < benchmark_value
-            else ci_low > benchmark_value
-        end as is_worse,
-        case
-            when scale = 'duration' then survival_high < desired_survival
-            when direction = 1 then ci_low > benchmark_value
-            else ci_high < benchmark_value
-        end as is_better,
-        case
-            when scale = 'duration'
-                then
-                    ci_low >= benchmark_value * (1 - equivalence_margin)
-                    and ci_high <= benchmark_value * (1 + equivalence_margin)
-            else
-                ci_low >= benchmark_value - equivalence_margin
-                and ci_high <= benchmark_value + equivalence_margin
-        end as is_equivalent,
-        case when direction = 1 then ci_high else ci_low end as nearest_end,
-        case
-            when scale = 'duration' then survival_z
-            when scale = 'proportion'
-                then (value - benchmark_value) / nullif(
-                    sqrt(benchmark_value * (1 - benchmark_value) / effective_n), 0
-                )
-        end as z,
-        case
-            when is_mismatched then 'definition_mismatch'
-            when period_start is null then 'immature'
-            when
-                n < {{ var('minimum_n') }} or n_clusters < {{ var('minimum_n') }}
-                then 'too_few_data'
-        end as exclusion
-    from compared
-),
-
-tested as (
-    select
-        *,
-        case
-            -- Against 0 or 100 % the Wilson interval excludes all but itself.
-            when scale = 'proportion' and benchmark_value in (0, 1)
-                then case when value = benchmark_value then 1 else 0 end
-            else {{ normal_two_sided_p('z') }}
-        end::{{ type_double() }} as p_value
-    from judged
-),
-
-families as (
-    select
-        *,
-        count(p_value) over family as family_size,
-        row_number() over (
-            partition by
-                journey_id, metric_id, benchmark_kind, exclusion is null
-            order by p_value nulls last, {{ binary_order('benchmark_id') }}
-        ) as p_rank
-    from tested
-    window
-        family as (
-            partition by
-                journey_id, metric_id, benchmark_kind, exclusion is null
-        )
-),
-
-adjusted as (
-    select
-        *,
-        case
-            when exclusion is null and p_value is not null
-                then least(1, min(p_value * family_size / p_rank) over step_up)
-        end as adjusted_p_value
-    from families
-    window
-        step_up as (
-            partition by
-                journey_id, metric_id, benchmark_kind, exclusion is null
-            order by p_rank desc
-            rows between unbounded preceding and current row
-        )
-),
-
 verdicts as (
-    select
-        *,
-        case when gap < 0 then -gap when gap >= 0 then 0 end as shortfall,
-        case
-            when exclusion is not null then exclusion
-            when
-                is_worse and adjusted_p_value <= {{ var('significance_level') }}
-                then 'lagging'
-            when
-                is_better and adjusted_p_value <= {{ var('significance_level') }}
-                then 'ahead'
-            when is_equivalent then 'at_par'
-            else 'unclear'
-        end as verdict
-    from adjusted
+    select * from {{ ref('int_gap_verdicts') }}
 ),
 
-sized as (
+success_shares as (
+    select * from {{ ref('int_success_shares') }}
+),
+
+journeys as (
+    select * from {{ ref('dim_journeys') }}
+),
+
+stages as (
+    select * from {{ ref('dim_stages') }}
+),
+
+metrics as (
+    select * from {{ ref('dim_metrics') }}
+),
+
+drivers as (
+    select * from {{ ref('gap_drivers') }}
+),
+
+readouts as (
+    select * from {{ ref('fct_action_readouts') }}
+),
+
+total_shares as (
+    select *
+    from success_shares
+    where segment_dimension = 'all'
+),
+
+-- The total's where a segment has too few.
+success_sizes as (
     select
         verdicts.*,
-        reaches.reach,
-        'trailing_13_weeks' as period_grain,
-        verdicts.benchmark_id || ':' || verdicts.segment_dimension
-        || ':' || verdicts.segment_value as gap_id,
-        case when verdicts.exclusion is null then verdicts.p_value end
-            as judged_p_value,
+        journeys.currency as journey_currency,
         case
-            when
-                verdicts.scale in ('proportion', 'duration')
-                and verdicts.value > 0
-                and verdicts.benchmark_value > 0
-                then case
-                    when verdicts.direction = 1
-                        then verdicts.benchmark_value / verdicts.value
-                    else verdicts.value / verdicts.benchmark_value
-                end
-        end as lag_factor,
+            when verdicts.metric_id = 'journey_conversion_rate' then 1
+            when segment_shares.converters >= {{ var('minimum_n') }}
+                then
+                    segment_shares.successes::{{ type_double() }}
+                    / segment_shares.converters
+            else
+                total_shares.successes::{{ type_double() }}
+                / nullif(total_shares.converters, 0)
+        end as success_share,
         case
-            when verdicts.verdict <> 'lagging' then null
-            when verdicts.scale = 'proportion'
-                then abs(
-                    {{ smoothed_logit('verdicts.benchmark_value', 'verdicts.n') }}
-                    - {{ smoothed_logit('verdicts.nearest_end', 'verdicts.n') }}
-                )
-            when verdicts.scale = 'duration'
-                then abs(ln(
-                    nullif(verdicts.nearest_end, 0) / verdicts.benchmark_value
-                ))
-        end as severity,
+            when segment_shares.valued_successes >= {{ var('minimum_n') }}
+                then segment_shares.value_sum / segment_shares.valued_successes
+            else total_shares.value_sum / nullif(total_shares.valued_successes, 0)
+        end as mean_success_value,
         case
-            when verdicts.scale = 'proportion' then verdicts.shortfall * verdicts.n
-        end as recoverable_cases,
-        case
-            when verdicts.scale = 'duration' then verdicts.shortfall * verdicts.n
-        end as excess_customer_days
+            when segment_shares.valued_successes >= {{ var('minimum_n') }}
+                then {{ value_basis('segment_shares') }}
+            else {{ value_basis('total_shares') }}
+        end as value_basis
     from verdicts
-    left join reaches
+    inner join journeys
+        on verdicts.journey_id = journeys.journey_id
+    left join success_shares as segment_shares
         on
-            verdicts.journey_id = reaches.journey_id
-            and verdicts.stage_id = reaches.stage_id
-            and verdicts.period_start = reaches.period_start
+            verdicts.journey_id = segment_shares.journey_id
+            and verdicts.stage_id = segment_shares.stage_id
+            and verdicts.segment_dimension = segment_shares.segment_dimension
+            and verdicts.segment_value = segment_shares.segment_value
+    left join total_shares
+        on
+            verdicts.journey_id = total_shares.journey_id
+            and verdicts.stage_id = total_shares.stage_id
 ),
 
--- One metric a loss family: conversion and drop-off at a stage are the same loss.
+-- An upper bound: whoever is won back may be likelier to fail later than the others.
+valued as (
+    select
+        gap_id,
+        success_share,
+        mean_success_value,
+        coalesce(value_basis, 'missing') as value_basis,
+        case when mean_success_value is not null then journey_currency end
+            as currency,
+        recoverable_cases * success_share as recoverable_successes,
+        recoverable_cases * success_share * mean_success_value as value_at_stake
+    from success_sizes
+    where {{ leads_to_success('metric_id') }}
+),
+
+-- One metric a loss family: conversion and drop-off at a stage are the same loss. What
+-- somebody gave as desired comes before the past.
 family_ranks as (
     select
-        *,
+        verdicts.gap_id,
+        verdicts.segment_dimension,
+        verdicts.lag_factor,
+        valued.value_at_stake,
+        valued.currency,
+        verdicts.severity * verdicts.reach as priority,
         row_number() over (
             partition by
-                journey_id, stage_id, segment_dimension, segment_value, loss_family
+                verdicts.journey_id,
+                verdicts.stage_id,
+                verdicts.segment_dimension,
+                verdicts.segment_value,
+                verdicts.loss_family
             order by
-                severity * reach desc nulls last,
-                {{ binary_order('benchmark_id') }} asc
+                case when verdicts.is_difference then 1 else 0 end,
+                verdicts.severity * verdicts.reach desc nulls last,
+                {{ binary_order('verdicts.gap_id') }} asc
         ) as family_rank
-    from sized
+    from verdicts
+    left join valued
+        on verdicts.gap_id = valued.gap_id
     where
-        verdict = 'lagging'
-        and loss_family is not null
+        verdicts.verdict = 'lagging'
+        and verdicts.loss_family is not null
 ),
 
--- Totals and segments are separate lists: segments overlap.
+-- Totals and segments are separate lists: segments overlap. Money is ranked within its
+-- currency.
 ranks as (
     select
-        benchmark_id,
-        segment_dimension,
-        segment_value,
+        gap_id,
         row_number() over (
             partition by segment_dimension = 'all'
             order by
-                severity * reach desc nulls last,
-                {{ binary_order('benchmark_id') }} asc
+                priority desc nulls last,
+                {{ binary_order('gap_id') }} asc
         ) as priority_rank,
         row_number() over (
             partition by segment_dimension = 'all'
             order by
                 lag_factor desc nulls last,
-                {{ binary_order('benchmark_id') }} asc
-        ) as lag_rank
+                {{ binary_order('gap_id') }} asc
+        ) as lag_rank,
+        case
+            when value_at_stake is not null
+                then row_number() over (
+                    partition by segment_dimension = 'all', currency
+                    order by
+                        value_at_stake desc nulls last,
+                        {{ binary_order('gap_id') }} asc
+                )
+        end as value_rank
     from family_ranks
     where family_rank = 1
 ),
 
+success_stages as (
+    select
+        journey_id,
+        min({{ binary_order('stage_id') }}) as stage_id
+    from stages
+    where stage_kind = 'success'
+    group by journey_id
+    having count(*) = 1
+),
+
+texts as (
+    select
+        verdicts.gap_id,
+        verdicts.verdict,
+        verdicts.scale,
+        verdicts.n,
+        verdicts.n_clusters,
+        verdicts.past_n,
+        verdicts.past_n_clusters,
+        {{ subject_text(
+            'metrics.label', 'verdicts.stage_id', 'journeys.name',
+            'verdicts.segment_dimension', 'verdicts.segment_value',
+        ) }} as subject,
+        coalesce({{ figure_text('verdicts.value', 'verdicts.scale') }}, 'unknown')
+            as value_text,
+        {{ figure_text('verdicts.benchmark_value', 'verdicts.scale') }} || ' ('
+        || case
+            when verdicts.past_weeks_back = 52 then 'own past, a year before'
+            when verdicts.is_difference then 'own past, the 13 weeks before'
+            else verdicts.benchmark_kind
+        end
+        || case when verdicts.is_fallback then ', of the total' else '' end
+        || ')' as benchmark_text,
+        case
+            when verdicts.lag_factor >= 1.005
+                then {{ times_text('verdicts.lag_factor') }} || ' behind'
+            else 'behind'
+        end as behind_text,
+        {{ plural_text(words_text('journeys.entity')) }} as cases_text,
+        {{ words_text('journeys.entity') }} as case_text,
+        {{ two_digits('verdicts.recoverable_cases') }} as some_cases,
+        {{ two_digits('verdicts.excess_customer_days') }} as some_days,
+        {{ two_digits('valued.recoverable_successes') }} as some_successes,
+        {{ two_digits('valued.value_at_stake') }} as some_value,
+        valued.currency,
+        valued.value_basis,
+        coalesce({{ words_text('success_stages.stage_id') }}, 'a success')
+            as success_text
+    from verdicts
+    inner join journeys
+        on verdicts.journey_id = journeys.journey_id
+    inner join metrics
+        on verdicts.metric_id = metrics.metric_id
+    left join valued
+        on verdicts.gap_id = valued.gap_id
+    left join success_stages
+        on verdicts.journey_id = success_stages.journey_id
+),
+
+clauses as (
+    select
+        *,
+        case
+            when some_successes is not null
+                then
+                    '; closing it is worth '
+                    || case
+                        when some_successes = 0
+                            then 'less than one more ' || case_text
+                        else 'up to about ' || {{ counted_text(
+                            'some_successes',
+                            "'more ' || case_text",
+                            "'more ' || cases_text",
+                        ) }}
+                    end
+                    || ' reaching ' || success_text
+                    || case
+                        when some_value is null then ''
+                        else
+                            ' and ' || {{ grouped_text('some_value') }}
+                            || coalesce(' ' || currency, '')
+                    end
+                    || ' a quarter'
+                    || case
+                        when value_basis = 'missing_rate' and some_value is null
+                            then ' (no value in money: a currency rate is missing)'
+                        when value_basis = 'missing_rate'
+                            then ' (without those whose currency rate is missing)'
+                        when value_basis = 'default'
+                            then ' (at least in part by the default value)'
+                        when value_basis = 'missing'
+                            then ' (no value in money is known)'
+                        else ''
+                    end
+            when some_cases is not null
+                then
+                    '; that is about '
+                    || {{ counted_text('some_cases', 'case_text', 'cases_text') }}
+                    || ' a quarter'
+            when some_days is not null
+                then
+                    '; that is about '
+                    || {{ counted_text(
+                        'some_days',
+                        "case_text || ' day'",
+                        "case_text || ' days'",
+                    ) }}
+                    || ' a quarter'
+            else ''
+        end as worth_clause
+    from texts
+),
+
+sentences as (
+    select
+        gap_id,
+        subject
+        || case
+            when verdict = 'definition_mismatch'
+                then
+                    ' is not compared with ' || benchmark_text
+                    || ': that is of another definition or window'
+            when verdict = 'immature'
+                then
+                    ' is not yet compared with ' || benchmark_text
+                    || ': no 13 weeks have had their window to the end'
+            when verdict = 'too_few_data'
+                then
+                    ' has too few data to be compared with ' || benchmark_text
+                    || ': ' || {{ counted_text('n', "'case'", "'cases'") }} || ' in '
+                    || {{ counted_text(
+                        'n_clusters', "'cluster'", "'clusters'"
+                    ) }}
+                    || case
+                        when past_n is null then ''
+                        else
+                            ', then ' || {{ grouped_text('past_n') }} || ' in '
+                            || {{ counted_text(
+                                'past_n_clusters', "'cluster'", "'clusters'"
+                            ) }}
+                    end
+                    || ', where {{ var("minimum_n") }} of each are needed'
+            else
+                ' is ' || value_text || ' against ' || benchmark_text || ': '
+                || case
+                    when verdict = 'lagging' then behind_text || worth_clause
+                    when verdict = 'ahead' then 'ahead'
+                    when verdict = 'at_par' then 'at par'
+                    else 'the difference may be chance'
+                end
+        end
+        || '.' as sentence
+    from clauses
+),
+
+-- Of a kind the first; of kinds the one told best: where, then whose, then what.
+ranked_drivers as (
+    select
+        gap_id,
+        sentence,
+        row_number() over (
+            partition by gap_id
+            order by
+                case driver_kind
+                    when 'segment' then 1
+                    when 'hand_off' then 2
+                    when 'experience' then 3
+                    when 'behaviour' then 4
+                    else 5
+                end,
+                driver_rank,
+                {{ binary_order('sentence') }}
+        ) as preference
+    from drivers
+    where
+        is_unfavourable
+        and warning is null
+        and adjusted_p_value <= {{ var('significance_level') }}
+),
+
+-- Of what was done about it, in the segment or for all, the last that was begun.
+ranked_readouts as (
+    select
+        verdicts.gap_id,
+        readouts.action_id,
+        readouts.verdict,
+        readouts.sentence,
+        row_number() over (
+            partition by verdicts.gap_id
+            order by
+                readouts.started_on desc,
+                case when readouts.segment_dimension = 'all' then 1 else 0 end,
+                {{ binary_order('readouts.readout_id') }}
+        ) as preference
+    from verdicts
+    inner join readouts
+        on
+            verdicts.journey_id = readouts.journey_id
+            and verdicts.metric_id = readouts.metric_id
+            and verdicts.stage_id = readouts.stage_id
+            and readouts.segment_dimension in (verdicts.segment_dimension, 'all')
+            and readouts.segment_value in (verdicts.segment_value, 'all')
+),
+
 ranking as (
     select
-        sized.gap_id,
-        sized.journey_id,
-        sized.metric_id,
-        sized.stage_id,
-        sized.touchpoint_id,
-        sized.segment_dimension,
-        sized.segment_value,
-        sized.benchmark_id,
-        sized.benchmark_kind,
-        sized.benchmark_value,
-        sized.period_grain,
-        sized.period_start,
-        sized.period_end,
-        sized.n,
-        sized.n_clusters,
-        sized.value,
-        sized.ci_low,
-        sized.ci_high,
-        sized.gap,
-        sized.lag_factor,
-        sized.judged_p_value as p_value,
-        sized.adjusted_p_value,
-        sized.verdict,
-        sized.severity,
-        sized.reach,
-        sized.recoverable_cases,
-        sized.excess_customer_days,
+        verdicts.gap_id,
+        verdicts.journey_id,
+        verdicts.metric_id,
+        verdicts.stage_id,
+        verdicts.touchpoint_id,
+        verdicts.segment_dimension,
+        verdicts.segment_value,
+        verdicts.benchmark_id,
+        verdicts.benchmark_kind,
+        verdicts.benchmark_value,
+        verdicts.benchmark_segment_dimension,
+        verdicts.benchmark_segment_value,
+        verdicts.is_fallback,
+        verdicts.period_grain,
+        verdicts.period_start,
+        verdicts.period_end,
+        verdicts.n,
+        verdicts.n_clusters,
+        verdicts.value,
+        verdicts.ci_low,
+        verdicts.ci_high,
+        verdicts.gap,
+        verdicts.lag_factor,
+        verdicts.p_value,
+        verdicts.adjusted_p_value,
+        verdicts.verdict,
+        verdicts.severity,
+        verdicts.reach,
+        verdicts.recoverable_cases,
+        verdicts.excess_customer_days,
+        valued.success_share,
+        valued.mean_success_value,
+        valued.value_basis,
+        valued.currency,
+        valued.value_at_stake,
         ranks.priority_rank,
-        ranks.lag_rank
-    from sized
+        ranks.lag_rank,
+        ranks.value_rank,
+        sentences.sentence,
+        ranked_drivers.sentence as top_reason,
+        ranked_readouts.action_id as last_action_id,
+        ranked_readouts.verdict as last_action_verdict,
+        ranked_readouts.sentence as last_action_sentence
+    from verdicts
+    left join valued
+        on verdicts.gap_id = valued.gap_id
     left join ranks
+        on verdicts.gap_id = ranks.gap_id
+    left join sentences
+        on verdicts.gap_id = sentences.gap_id
+    left join ranked_drivers
         on
-            sized.benchmark_id = ranks.benchmark_id
-            and sized.segment_dimension = ranks.segment_dimension
-            and sized.segment_value = ranks.segment_value
+            verdicts.gap_id = ranked_drivers.gap_id
+            and ranked_drivers.preference = 1
+    left join ranked_readouts
+        on
+            verdicts.gap_id = ranked_readouts.gap_id
+            and ranked_readouts.preference = 1
 )
 
 select * from ranking
