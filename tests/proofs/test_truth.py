@@ -111,7 +111,8 @@ def company(
             join intermediate.int_periods as periods using (journey_id, stage_id)
             join contacts on contacts.customer_id = entries.entity_id
             join accounts using (account_id)
-            where periods.period_grain = 'all' and stage_id = '{plan.segment.stage_id}'
+            where periods.period_grain = 'all' and periods.metric_id is null
+                and stage_id = '{plan.segment.stage_id}'
                 and entered_date >= period_start and entered_date < period_end
             """
         ),
