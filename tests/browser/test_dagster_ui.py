@@ -31,7 +31,7 @@ CHAIN = (
     *("gaps", "published"),
 )
 SECONDS = 1000
-START_SECONDS, PAGE_SECONDS, RUN_SECONDS, END_SECONDS = 180, 60, 400, 90
+START_SECONDS, PAGE_SECONDS, RUN_SECONDS, END_SECONDS = 180, 180, 900, 90
 # The shell of a script starts it like this with `&`: interrupts are ignored.
 IN_BACKGROUND = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
 

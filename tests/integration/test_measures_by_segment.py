@@ -182,13 +182,19 @@ def test_a_segment_is_measured_in_few_periods_and_thrice_in_a_trailing_one(
     assert not is_long[is_time & is_total].all()
     periods = demo.frame(
         """
-        select journey_id, stage_id, weeks_back, period_start, period_end
+        select
+            journey_id, stage_id, coalesce(metric_id, '') as rule, weeks_back, period_start,
+            period_end
         from intermediate.int_periods where weeks_back is not null
         """
     )
-    trailing = measures[measures["period_grain"] == "trailing_13_weeks"].merge(periods)
+    measured = measures[measures["period_grain"] == "trailing_13_weeks"]
+    # A rule has periods of its own, by its own window; other metrics those of the stage.
+    rules = measured["metric_id"].where(measured["metric_id"].isin(set(periods["rule"])), "")
+    trailing = measured.assign(rule=rules).merge(periods)
+    assert len(trailing) == len(measured)
     assert set(trailing["weeks_back"]) >= {0, 13}
     ends = periods.pivot(
-        index=["journey_id", "stage_id"], columns="weeks_back", values="period_end"
+        index=["journey_id", "stage_id", "rule"], columns="weeks_back", values="period_end"
     )
     assert (ends[0] - ends[13] == 91 * DAY).all()

@@ -29,7 +29,7 @@ from tests.maps import write_tables
 pytestmark = pytest.mark.slow
 
 # A run that waits for what never comes fails its test instead of hanging it.
-PATIENCE_SECONDS = 400
+PATIENCE_SECONDS = 900
 
 MAP = {
     "journeys": """
