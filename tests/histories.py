@@ -28,6 +28,8 @@ Row = dict[str, Any]
 Rows = dict[str, list[Row]]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
+# Marts that are empty without benchmarks or actions, of which these maps have none.
+NEEDS_MORE_OF_A_MAP = ("marts.gap", "marts.fct_action")
 START = datetime(2025, 1, 1)
 EXTRACTED = datetime(2026, 6, 1)
 SECOND = timedelta(seconds=1)

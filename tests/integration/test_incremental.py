@@ -14,6 +14,7 @@ import pandas as pd
 from tests.conftest import Workbench
 from tests.histories import (
     JOURNEYS,
+    NEEDS_MORE_OF_A_MAP,
     START,
     Rows,
     differences,
@@ -34,7 +35,9 @@ def assert_equal(
     actual: dict[str, list[tuple[Any, ...]]], expected: dict[str, list[tuple[Any, ...]]]
 ) -> None:
     for name, rows in expected.items():
-        assert rows or name.startswith("marts.gap"), f"{name} is empty: the test shows nothing"
+        assert rows or name.startswith(NEEDS_MORE_OF_A_MAP), (
+            f"{name} is empty: the test shows nothing"
+        )
     assert not differences(actual, expected)
 
 
