@@ -25,7 +25,7 @@ demo: setup  ## Land the demo data, build, check and publish; show the ranked ga
 dev: setup  ## Dagster's UI on 127.0.0.1:3000, on the demo.
 	$(BIN)/journey-gaps dev --demo
 
-test: lint  ## All tests on the embedded default.
+test: setup  ## All tests on the embedded default.
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/engines \
 		--ignore tests/proofs \
 		--no-loadscope-reorder --durations 15
@@ -36,7 +36,7 @@ test-proofs: setup  ## What takes many worlds: any order of arrival, funnels, pl
 test-engines: setup  ## The same rows on PostgreSQL as on DuckDB, and what only a server does.
 	$(BIN)/python -m pytest tests/engines --capture no --durations 15
 
-lint: setup
+lint: setup  ## Style, types and the rules of the architecture.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -1,5 +1,6 @@
 """What the tests share: a HOME of its own, real landing, real dbt, the shared real data."""
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
+from dbt.constants import PARTIAL_PARSE_FILE_NAME
 
 from orchestration.journey_map import load_journey_map, write_seeds
 from orchestration.landing.load import LandingResult, land
@@ -43,7 +45,7 @@ class Workbench:
         exit_code, output = run_dbt(
             [*arguments, "--quiet", "--log-level-file", "none", "--profiles-dir", "."],
             PROJECT_DIR,
-            {**self.settings.environ(), **(env or {})},
+            {**self.settings.environ(), **self._like_the_others(), **(env or {})},
         )
         assert exit_code == 0, output
         return output
@@ -55,6 +57,27 @@ class Workbench:
         else:
             self.dbt("build", "--exclude-resource-type", "test", "unit_test", *arguments)
             self._is_seeded.touch()
+
+    def _like_the_others(self) -> dict[str, str]:
+        """Variables that name this HOME as they named the ones before in this process.
+
+        dbt parses the whole project again where the path of the warehouse or of the seeds
+        differs, five seconds each time. So these are links, and the parsed project is shared.
+        """
+        shared = self.settings.seed_dir.with_name(f"process-{os.getpid()}")
+        shared.mkdir(parents=True, exist_ok=True)
+        links = {"home": self.home, "seeds": self.settings.seed_dir}
+        for name, folder in links.items():
+            (shared / name).unlink(missing_ok=True)
+            (shared / name).symlink_to(folder, target_is_directory=True)
+        parsed = self.settings.dbt_target_dir / PARTIAL_PARSE_FILE_NAME
+        if not parsed.is_symlink():
+            parsed.parent.mkdir(parents=True, exist_ok=True)
+            parsed.symlink_to(shared / PARTIAL_PARSE_FILE_NAME)
+        return {
+            "JOURNEY_GAPS_HOME": str(shared / "home"),
+            "JOURNEY_GAPS_SEED_PATH": str((shared / "seeds").relative_to(PROJECT_DIR)),
+        }
 
     @property
     def _is_seeded(self) -> Path:
@@ -87,6 +110,7 @@ def make_workbench(
     yield make
     for workbench in made:
         workbench.remove()
+    shutil.rmtree(Settings().seed_dir.with_name(f"process-{os.getpid()}"), ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -186,7 +186,12 @@ def test_differences_are_newcombes(simulated: Workbench, weeks: pd.DataFrame) ->
     changes = simulated.query(
         """
         select journey_id, period_start, change, change_ci_low, change_ci_high
-        from marts.gap_trends where change is not null
+        from marts.gap_trends
+        where
+            change is not null
+            and metric_id = 'conversion_rate'
+            and period_grain = 'week'
+            and segment_dimension = 'all'
         """
     )
     by_week = {(row["journey_id"], row["period_start"]): row for _, row in weeks.iterrows()}

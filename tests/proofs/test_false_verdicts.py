@@ -267,7 +267,8 @@ def note(record_property: Callable[[str, object], None]) -> Callable[..., None]:
     """Keeps and prints a rate with the bound that it must not pass."""
 
     def keep(name: str, rate: float, most: float | None = None) -> None:
-        record_property(name, rate)
+        # xdist sends nothing of numpy.
+        record_property(name, float(rate))
         print(f"{name}: {rate:.4f}" + ("" if most is None else f" (at most {most:.4f})"))
 
     return keep

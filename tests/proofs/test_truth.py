@@ -25,6 +25,8 @@ SEEDS = range(20)
 
 @dataclass(frozen=True)
 class Company:
+    """What was drawn and planted, and the ranking of the totals against given benchmarks."""
+
     plan: Plan
     truth: dict[str, Any]
     ranking: pd.DataFrame
@@ -87,7 +89,12 @@ def company(
     return Company(
         plan,
         truth,
-        workbench.frame("select * from marts.gap_ranking").set_index("benchmark_id"),
+        workbench.frame(
+            """
+            select * from marts.gap_ranking
+            where segment_dimension = 'all' and benchmark_kind <> 'own_past'
+            """
+        ).set_index("benchmark_id"),
         workbench.frame(
             f"""
             with contacts as (
