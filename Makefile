@@ -30,7 +30,7 @@ test: setup  ## All tests on the embedded default.
 		--ignore tests/proofs \
 		--no-loadscope-reorder --durations 15
 
-test-proofs: setup  ## What takes many worlds: any order of arrival, funnels, planted truths, coverage.
+test-proofs: setup  ## What takes many builds: second runs, late data, any order, planted truths, coverage.
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 15 tests/proofs
 
 test-engines: setup  ## The same rows on PostgreSQL as on DuckDB, and what only a server does.
