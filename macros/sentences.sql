@@ -1,8 +1,9 @@
 {#- Figures and words of the sentences that marts say: text, from columns or short expressions,
     in SQL that every engine has. A figure that is null gives a null text. -#}
 
-{#- The nearest whole number of one not negative: engines round halves their own ways. -#}
-{% macro nearest_whole(number) -%} floor({{ number }} + 0.5)::bigint {%- endmacro %}
+{#- The nearest whole number of one not negative. Engines round halves their own ways, and a
+    half may lack the last bits of one, by the order in which it was added up. -#}
+{% macro nearest_whole(number) -%} floor({{ number }} + 0.500001)::bigint {%- endmacro %}
 
 {#- 1234567 as 1,234,567; whole and not negative. -#}
 {% macro grouped_text(whole) -%}
