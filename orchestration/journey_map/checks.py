@@ -9,6 +9,7 @@ from orchestration.journey_map.rows import (
     ACTOR_ONLY,
     RECORD_COLUMNS,
     TABLES,
+    UNIT_DIMENSIONS,
     Action,
     Benchmark,
     Calendar,
@@ -70,8 +71,8 @@ def _check_references(sheets: Sheets) -> Iterator[Problem]:
             for line, row in sheets.of(model):
                 value = getattr(row, column)
                 journey = tuple(getattr(row, name) for name in scope)
-                is_total = column == "segment_dimension" and value == "all"
-                if value is None or is_total or (*journey, value) in known:
+                is_given = column == "segment_dimension" and value in {"all", *UNIT_DIMENSIONS}
+                if value is None or is_given or (*journey, value) in known:
                     continue
                 # An unknown journey is reported once, as such.
                 if not within or journey in journeys:

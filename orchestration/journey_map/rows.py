@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import date, datetime
@@ -54,7 +55,18 @@ MODELLED_RATES = frozenset(
     {
         *("conversion_rate", "drop_off_rate", "open_rate", "rework_rate", "skip_rate"),
         *("identified_rate", "journey_conversion_rate", "first_contact_resolution_rate"),
-        *("touchpoint_response_rate", "handoff_loss_rate", "csat"),
+        *("repeat_call_rate", "repeat_email_rate", "cross_channel_repeat_rate"),
+        *("reopen_rate", "team_change_rate", "touchpoint_response_rate", "handoff_loss_rate"),
+        *("csat", "csat_response_rate", "nps_response_rate", "ces_response_rate"),
+        *("feedback_follow_up_rate", "feedback_unclassified_rate"),
+        *("feedback_topic_rate", "feedback_type_rate"),
+    }
+)
+# Dimensions that contacts, answers and hand-offs have of their own.
+UNIT_DIMENSIONS = frozenset(
+    {
+        *("touchpoint", "hand_off", "support_channel", "support_topic", "support_team"),
+        *("feedback_topic", "feedback_type"),
     }
 )
 # Records that a dimension may read, by the columns that do not tell of the outcome; macros/
@@ -236,6 +248,40 @@ def _as_of_rule(value: str | None, info: ValidationInfo) -> str | None:
     return _checked(value, is_known, message, "write latest_at_entry or first_at_entry")
 
 
+def _is_word(value: str) -> bool:
+    """Letters and digits of any script with their marks; inside, apostrophes and hyphens."""
+    parts = re.split("['\u2019-]", value)
+    return all(part and all(unicodedata.category(c)[0] in "LMN" for c in part) for part in parts)
+
+
+def _pattern(value: str) -> str:
+    # A spreadsheet makes one character of three dots.
+    words = value.replace("\u2026", "...").split()
+    pattern = " ".join(words)
+    message = f"{len(pattern)} characters are too many for a pattern"
+    _checked(value, len(pattern) <= 100, message, "write 100 or fewer, or several patterns")
+    for before, word, after in zip(["...", *words], words, [*words[1:], "..."], strict=False):
+        if word == "...":
+            is_between = "..." not in (before, after)
+            message = f"'{pattern}' is no pattern: nothing on one side of ..."
+            _checked(value, is_between, message, "write ... between two words only")
+            continue
+        stem = word.removeprefix("*").removesuffix("*")
+        message = f"'{pattern}' is no pattern: '{word}'"
+        remedy = (
+            "write words of letters and digits, * at a word's start or end, "
+            "... with blanks around it between two words"
+        )
+        _checked(value, _is_word(stem), message, remedy)
+    return pattern
+
+
+def _words(value: str) -> str:
+    pattern = _pattern(value)
+    message = f"'{pattern}' denies from no one place"
+    return _checked(pattern, "..." not in pattern.split(), message, "write words without ...")
+
+
 def _not_before(value: date | None, info: ValidationInfo, start: str) -> date | None:
     first = info.data.get(start)
     in_order = value is None or first is None or first <= value
@@ -305,6 +351,8 @@ DimensionRule = Annotated[AsOfRule | None, AfterValidator(_as_of_rule)]
 PropertyOperator = Annotated[Operator | None, AfterValidator(_property_operator)]
 PropertyValue = Annotated[str | None, AfterValidator(_property_value)]
 SegmentValue = Annotated[str, AfterValidator(_segment_value)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Words = Annotated[str, AfterValidator(_words)]
 
 
 class Row(BaseModel):
@@ -583,7 +631,9 @@ class SegmentDimension(Row):
     @field_validator("dimension")
     @classmethod
     def _not_all(cls, value: str) -> str:
-        return _checked(value, value != "all", "'all' means the total", "choose another name")
+        value = _checked(value, value != "all", "'all' means the total", "choose another name")
+        message = f"'{value}' is a dimension of contacts, answers or hand-offs already"
+        return _checked(value, value not in UNIT_DIMENSIONS, message, "choose another name")
 
     @field_validator("is_immutable")
     @classmethod
@@ -764,16 +814,29 @@ class Action(Row):
 
 
 class FeedbackTopic(Row):
-    """A text pattern that means a topic; the lowest priority number wins."""
+    """Words that mean a topic, in their order; the lowest priority number wins.
+
+    `*` at a word's start or end stands for any letters, `...` for any words between two.
+    """
 
     table = "feedback_topics"
     keys = (("pattern", "topic", "language"),)
 
-    pattern: Text
+    pattern: Pattern
     topic: Identifier
     feedback_type: FeedbackType
     language: Identifier
     priority: Integer | None = None
+
+
+class Negation(Row):
+    """A word, or words, that deny what follows; `*` as in patterns."""
+
+    table = "negations"
+    keys = (("language", "word"),)
+
+    language: Identifier
+    word: Words
 
 
 class Calendar(Row):
@@ -818,7 +881,7 @@ TABLES: dict[str, type[Row]] = {
     for model in (
         *(Journey, Stage, StageRule, Exclusion, EntityLink, Funnel, FunnelStep),
         *(Touchpoint, TouchpointRule, SegmentDimension, Metric, MetricRule, Benchmark),
-        *(Action, FeedbackTopic, Calendar, Holiday),
+        *(Action, FeedbackTopic, Negation, Calendar, Holiday),
     )
 }
 REQUIRED = ("journeys", "stages", "stage_rules", "entity_links")

@@ -15,6 +15,7 @@ How text is read:
 - A number has digits, a decimal point and perhaps an exponent; money is rounded to two decimals.
 - JSON is an object. Its content, not its text, is compared: blanks and the order of its own keys
   do not matter.
+- The score of an nps survey without a scale is one of 0 to 10; other surveys have no usual scale.
 
 `content_hash` is the md5 of a JSON object of the typed values that are not null, so a column
 added to the contract later changes no hash.
@@ -33,7 +34,7 @@ import duckdb
 from orchestration.quoting import literal, quoted
 
 # Raise it when the typing of text changes: files that already landed then land again.
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 
 CONFLICT_REASON = "one id with two contents"
 
@@ -81,8 +82,8 @@ class Type(Enum):
 class Column:
     """One column of the contract.
 
-    `is_derived` columns come from no source column; `fallback` is SQL over the typed columns
-    for a value that the source does not give.
+    `is_derived` columns come from no source column; `fallback` is SQL over the typed columns,
+    and the landed texts ("landed <column>"), for a value that the source does not give.
     """
 
     name: str
@@ -94,6 +95,20 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """What a row may not say: its value in `column`, where `broken` holds.
+
+    `broken` is SQL over the typed columns, in which {zone} stands for the source's time zone.
+    The reason reads: column, its value, `complaint`, and `other` with its value.
+    """
+
+    column: str
+    broken: str
+    complaint: str
+    other: str | None = None
+
+
+@dataclass(frozen=True)
 class Table:
     """One raw table: `id_columns` identify a row, `time_column` drives its meaning."""
 
@@ -102,6 +117,7 @@ class Table:
     id_columns: tuple[str, ...]
     time_column: str
     columns: tuple[Column, ...]
+    rules: tuple[Rule, ...] = ()
 
     @property
     def landed_columns(self) -> tuple[Column, ...]:
@@ -136,6 +152,46 @@ def _time(name: str, is_required: bool = False) -> Column:
 
 
 _UPDATED = _time("source_updated_at")
+
+
+def _not_before(later: str, earlier: str) -> Rule:
+    """A time at midnight may be a date: of its own day nobody knows which came first."""
+    local = "timezone({zone}, timezone('UTC', %s))"
+    later_local, earlier_local = local % quoted(later), local % quoted(earlier)
+    is_of_its_day = (
+        f"{later_local} = date_trunc('day', {later_local})"
+        f" and {later_local} = date_trunc('day', {earlier_local})"
+    )
+    broken = f"{quoted(later)} < {quoted(earlier)} and not ({is_of_its_day})"
+    return Rule(later, broken, "is before", earlier)
+
+
+_LANDED_SCALE = '"landed scale_min" is not null or "landed scale_max" is not null'
+
+
+def _nps_default(bound: int) -> str:
+    return f"""case when "survey" = 'nps' and not ({_LANDED_SCALE}) then {bound} end"""
+
+
+# An answer that was never given may have any scale.
+_SCORE_RULES = (
+    *(
+        Rule(
+            "score",
+            f'"score" is not null and "{bound}" is null and "landed {bound}" is null',
+            f"is without a scale: {bound} is missing",
+        )
+        for bound in ("scale_min", "scale_max")
+    ),
+    Rule(
+        "scale_min",
+        '"score" is not null and "scale_min" >= "scale_max"',
+        "is not below",
+        "scale_max",
+    ),
+    Rule("score", '"score" < "scale_min" and "scale_min" < "scale_max"', "is below", "scale_min"),
+    Rule("score", '"score" > "scale_max" and "scale_min" < "scale_max"', "is above", "scale_max"),
+)
 
 # A JSON array keeps nulls and separators apart; times are written as DuckDB writes them.
 _EVENT_LOG_ID = """case when "source_case_id" is not null and "activity" is not null
@@ -205,6 +261,10 @@ CONTRACT: Mapping[str, Table] = {
                 *_text("agent_team"),
                 _UPDATED,
             ),
+            (
+                _not_before("first_response_at", "opened_at"),
+                _not_before("resolved_at", "opened_at"),
+            ),
         ),
         Table(
             "survey_responses",
@@ -216,14 +276,19 @@ CONTRACT: Mapping[str, Table] = {
                 *_text("customer_id"),
                 Column("survey", is_required=True, choices=("nps", "csat", "ces")),
                 Column("score", Type.DOUBLE),
-                Column("scale_min", Type.DOUBLE),
-                Column("scale_max", Type.DOUBLE),
+                Column("scale_min", Type.DOUBLE, fallback=_nps_default(0)),
+                Column("scale_max", Type.DOUBLE, fallback=_nps_default(10)),
                 Column("is_higher_better", Type.BOOLEAN),
                 *_text("verbatim", "touchpoint_id"),
                 _time("asked_at", is_required=True),
                 _time("answered_at"),
                 _time("followed_up_at"),
                 _UPDATED,
+            ),
+            (
+                *_SCORE_RULES,
+                _not_before("answered_at", "asked_at"),
+                _not_before("followed_up_at", "answered_at"),
             ),
         ),
         Table(
@@ -470,6 +535,21 @@ def _fault_sql(column: Column, text: str, value: str, zone: str, latest: str) ->
     return f"case {' '.join(cases)} end" if cases else None
 
 
+def _broken_sql(rule: Rule, zone: str) -> str:
+    """SQL for what columns of one row say together that cannot be, null where nothing is."""
+
+    def said(name: str) -> str:
+        # A fallback has no text of its own.
+        value = rf"regexp_replace({quoted(name)}::varchar, '\.0$', '')"
+        value = f"coalesce({quoted('landed ' + name)}, {value})"
+        return f"{literal(name + ' ')} || shown({value})"
+
+    reason = f"{said(rule.column)} || {literal(' ' + rule.complaint)}"
+    if rule.other is not None:
+        reason += f" || ' ' || {said(rule.other)}"
+    return f"case when {rule.broken.format(zone=zone)} then {reason} end"
+
+
 def judge_sql(
     table: Table,
     rows: str,
@@ -517,6 +597,7 @@ def judge_sql(
         _fault_sql(column, quoted("landed " + column.name), quoted(column.name), zone, latest)
         for column in landed
     ]
+    faults += [_broken_sql(rule, zone) for rule in table.rules]
     reason = f"nullif(concat_ws('; ', {', '.join(fault for fault in faults if fault)}), '')"
     landed_json = json_object_sql({c.name: quoted("landed " + c.name) for c in landed})
     return f"""

@@ -17,6 +17,7 @@ from orchestration.journey_map import (
     TABLES,
     Benchmark,
     Calendar,
+    FeedbackTopic,
     Journey,
     JourneyMap,
     MetricRule,
@@ -129,11 +130,17 @@ a1,Call back,process_tweak,sales,Faster is better,buy,tried,conversion_rate,regi
 south,2026-01-01,2026-02-01,,,2026-03-01
 a2,Call twice,process_tweak,sales,Twice is better,buy,visited,conversion_rate,,,\
 ,2026-01-05,2026-02-05,exp1,off,2026-03-05
-a3,Write,process_tweak,sales,A letter helps,buy,paid,retention,,,,2026-01-07,,,,
+a3,"Write ""now"" to all",process_tweak,sales,A letter helps,buy,paid,retention,,,,2026-01-07,,,,
 """,
     "feedback_topics": """\
 pattern,topic,feedback_type,language,priority
-"slow|""laggy""|é",speed,reliability,en,1
+*slow*,speed,reliability,en,1
+don't ... first-class  é*,quality,functionality,en,
+""",
+    "negations": """\
+language,word
+en,not
+de,kein* wenig
 """,
     "calendars": """\
 calendar_id,time_zone,weekday,opens_at,closes_at
@@ -351,6 +358,10 @@ def test_the_columns_that_a_dimension_may_name_are_those_that_are_read() -> None
         ),
         ("stage_rules", "trial,seats,gte,2,1", "page_viewed,a,equals,b,", 3, "stage_id", "line 2"),
         ("touchpoint_rules", "ad_clicked", "chat_opened", 3, "touchpoint_id", "ambiguous"),
+        (
+            *("touchpoint_rules", "ad_clicked,,,,1", "chat_opened,page,equals,/a,1"),
+            *(3, "touchpoint_id", "ambiguous: line 2 says 'chat' for the same rows (give the rule"),
+        ),
         ("stage_rules", "seats,gte", "seats,atleast", 3, "property_operator", "unknown operator"),
         ("stage_rules", "seats,gte,2", "seats,,", 3, "property_operator", "go together"),
         ("stage_rules", "page_viewed,,", "page_viewed,,equals", 2, "property_operator", "together"),
@@ -385,6 +396,14 @@ def test_the_columns_that_a_dimension_may_name_are_those_that_are_read() -> None
         ("funnel_steps", "web,false,false,1", "web,false,false,-1", 4, "step_window_days", "small"),
         ("touchpoints", "true,15", "true,0", 2, "response_target_minutes", "write 1 or more"),
         ("segment_dimensions", "buy,plan", "buy,all", 3, "dimension", "'all' means the total"),
+        (
+            "segment_dimensions",
+            "buy,plan",
+            "buy,touchpoint",
+            3,
+            "dimension",
+            "of contacts, answers",
+        ),
         ("segment_dimensions", "latest_at_entry", "", 3, "is_immutable", "today's value"),
         ("segment_dimensions", "latest_at_entry", "newest", 3, "as_of_rule", "as-of rule"),
         ("segment_dimensions", "accounts,reg", "accounts,rag", 2, "source_column", "mean 'region'"),
@@ -426,6 +445,39 @@ def test_the_columns_that_a_dimension_may_name_are_those_that_are_read() -> None
             *(3, "anchor_stage", "same metric_id, journey_id, anchor_stage as line 2"),
         ),
         ("feedback_topics", ",reliability,", ",bugs,", 2, "feedback_type", "unknown feedback type"),
+        # patterns that match nothing, or anything
+        ("feedback_topics", "*slow*,", ",", 2, "pattern", "must not be empty"),
+        ("feedback_topics", "*slow*", "sl*w", 2, "pattern", "'sl*w' is no pattern: 'sl*w' (write"),
+        ("feedback_topics", "*slow*", "*", 2, "pattern", "'*' is no pattern"),
+        ("feedback_topics", "*slow*", "**", 2, "pattern", "'**' is no pattern"),
+        ("feedback_topics", "*slow*", "**slow", 2, "pattern", "is no pattern"),
+        ("feedback_topics", "*slow*", "slow *", 2, "pattern", "is no pattern: '*'"),
+        (
+            "feedback_topics",
+            "*slow*",
+            "slow ...",
+            2,
+            "pattern",
+            "nothing on one side of ... (write",
+        ),
+        ("feedback_topics", "*slow*", "... slow", 2, "pattern", "nothing on one side of ..."),
+        ("feedback_topics", "*slow*", "so ... ... slow", 2, "pattern", "nothing on one side of"),
+        ("feedback_topics", "*slow*", "so...slow", 2, "pattern", "... with blanks around it"),
+        ("feedback_topics", "*slow*", "slow|lag", 2, "pattern", "is no pattern: 'slow|lag'"),
+        ("feedback_topics", "*slow*", "(slow", 2, "pattern", "is no pattern: '(slow'"),
+        ("feedback_topics", "*slow*", "slow!", 2, "pattern", "write words of letters and digits"),
+        ("feedback_topics", "*slow*", "'slow'", 2, "pattern", "is no pattern"),
+        ("feedback_topics", "*slow*", "slow-", 2, "pattern", "is no pattern"),
+        ("feedback_topics", "*slow*", "sl_w", 2, "pattern", "is no pattern"),
+        ("feedback_topics", "*slow*", "s" * 101, 2, "pattern", "101 characters are too many"),
+        (
+            *("feedback_topics", "en,1\n", "en,1\n*slow*,speed,usability,en,3\n"),
+            *(3, "language", "same pattern, topic, language as line 2"),
+        ),
+        ("negations", "en,not", "en,not!", 2, "word", "is no pattern: 'not!' (write words of"),
+        ("negations", "en,not", "en,not ... at", 2, "word", "write words without ..."),
+        ("negations", "de,kein* wenig", "en,not", 3, "word", "same language, word as line 2"),
+        # hours and days
         ("calendars", "Berlin,1,9:00", "Berlin,0,9:00", 2, "weekday", "1 is Monday, 7 is Sunday"),
         ("calendars", "9:00", "24:30", 2, "opens_at", "no time of day"),
         ("calendars", "12:00", "08:00", 2, "closes_at", "two rows for hours over midnight"),
@@ -522,6 +574,40 @@ def test_a_rule_by_a_due_date_and_the_journeys_own_rate(tmp_path: Path) -> None:
     assert "journey_conversion_rate is not measured at 'tried' (in this journey it is at: vis" in (
         str(found)
     )
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("slow", "2nd try", "don't", "don\u2019t", "check-in*", "*grátis", "a ... b ... c"),
+        *("e\u0301tat", "अच्छा नहीं", "לא ... טוב", "دير*", "遅い", "s" * 100),
+    ],
+)
+def test_a_pattern_is_of_words_of_any_script(tmp_path: Path, pattern: str) -> None:
+    tables = changed("feedback_topics", "*slow*", pattern)
+    read = load_journey_map(save(tmp_path, tables)).rows(FeedbackTopic)
+    assert read[0].pattern == pattern
+
+
+def test_a_pattern_is_written_one_way(tmp_path: Path) -> None:
+    """Blanks, and the one character that spreadsheets make of three dots, tell nothing apart."""
+    tables = changed("feedback_topics", "*slow*", "so \u2026  slow")
+    read = load_journey_map(save(tmp_path, tables)).rows(FeedbackTopic)
+    assert [row.pattern for row in read] == ["so ... slow", "don't ... first-class é*"]
+
+    twice = tables["feedback_topics"] + "so ...  slow,speed,usability,en,2\n"
+    (found,) = problems(save(tmp_path, {**tables, "feedback_topics": twice}))
+    assert "same pattern, topic, language as line 2" in str(found)
+
+
+def test_a_touchpoint_may_go_without_an_owner_or_an_answer(tmp_path: Path) -> None:
+    """They are what the touchpoints' gaps are made of, no mistakes."""
+    bare = "touchpoint_id,name,channel,response_event\nchat,Chat,web,answered\nad,Ad,web,\n"
+    touchpoints = load_journey_map(save(tmp_path, {**FULL, "touchpoints": bare}))
+    assert [row.model_dump()["owner_team"] for row in touchpoints.tables["touchpoints"]] == [
+        None,
+        None,
+    ]
 
 
 def test_one_mistake_is_one_problem(tmp_path: Path) -> None:

@@ -306,6 +306,112 @@ def _minimal(table: str) -> dict[str, str | None]:
     return made[table]
 
 
+def contact(**columns: str | None) -> dict[str, str | None]:
+    return {"support_contact_id": "s1", "opened_at": "2024-01-31 10:00:00", **columns}
+
+
+OFF_SCALE = [
+    ({"score": "11"}, "score '11' is above scale_max '10'"),
+    ({"score": "-1"}, "score '-1' is below scale_min '0'"),
+    (
+        {"survey": "csat", "score": "5.01", "scale_min": "1", "scale_max": "5"},
+        "score '5.01' is above scale_max '5'",
+    ),
+    (
+        {"survey": "ces", "score": "0", "scale_min": "1.0", "scale_max": "7"},
+        "score '0' is below scale_min '1.0'",
+    ),
+    (
+        {"score": "3", "scale_min": "5", "scale_max": "1"},
+        "scale_min '5' is not below scale_max '1'",
+    ),
+    (
+        {"score": "5", "scale_min": "5", "scale_max": "5"},
+        "scale_min '5' is not below scale_max '5'",
+    ),
+    (
+        {"survey": "csat", "score": "4"},
+        "score '4' is without a scale: scale_min is missing; "
+        "score '4' is without a scale: scale_max is missing",
+    ),
+    ({"score": "9", "scale_min": "0"}, "score '9' is without a scale: scale_max is missing"),
+    (
+        {"survey": "ces", "score": "9", "scale_max": "10", "scale_min": "low"},
+        "scale_min 'low' is not a number (decimal point, no thousands separator)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("columns", "reason"), OFF_SCALE)
+def test_a_score_off_its_scale_or_without_one_is_refused(
+    columns: dict[str, str | None], reason: str
+) -> None:
+    judged = judge("survey_responses", survey(**columns))
+    assert judged["reason"] == reason
+    assert json.loads(judged["content"]).items() >= columns.items()
+
+
+def test_the_usual_scale_of_nps_is_no_content_of_other_surveys() -> None:
+    nps = judge("survey_responses", survey(score="10"))
+    declared = judge("survey_responses", survey(score="10", scale_min="0", scale_max="10"))
+    assert (nps["scale_min"], nps["scale_max"], nps["reason"]) == (0, 10, None)
+    assert nps["content_hash"] == declared["content_hash"]
+    unusual = judge("survey_responses", survey(score="5", scale_min="1", scale_max="5"))
+    assert (unusual["scale_min"], unusual["scale_max"], unusual["reason"]) == (1, 5, None)
+    # An answer that was never given needs no scale, and may have a senseless one.
+    for columns in ({}, {"scale_min": "0", "scale_max": "0"}):
+        assert judge("survey_responses", survey(survey="csat", **columns))["reason"] is None
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "reason"),
+    [
+        (
+            "survey_responses",
+            survey(asked_at="2024-01-31 10:00:00", answered_at="2024-01-31 09:59:59.999"),
+            "answered_at '2024-01-31 09:59:59.999' is before asked_at '2024-01-31 10:00:00'",
+        ),
+        (
+            "survey_responses",
+            survey(answered_at="2024-02-02", followed_up_at="2024-02-01"),
+            "followed_up_at '2024-02-01' is before answered_at '2024-02-02'",
+        ),
+        (
+            "support_contacts",
+            contact(first_response_at="2024-01-30", resolved_at="2024-01-31 09:00:00"),
+            "first_response_at '2024-01-30' is before opened_at '2024-01-31 10:00:00'; "
+            "resolved_at '2024-01-31 09:00:00' is before opened_at '2024-01-31 10:00:00'",
+        ),
+    ],
+)
+def test_what_follows_is_not_before_what_it_follows(
+    table: str, row: dict[str, str | None], reason: str
+) -> None:
+    assert judge(table, row)["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("row", "zone"),
+    [
+        # At once, and as text in another zone.
+        (contact(first_response_at="2024-01-31 10:00:00"), "UTC"),
+        (contact(first_response_at="2024-01-31 09:30:00-01:00"), "UTC"),
+        # A date says nothing of the hour.
+        (contact(resolved_at="2024-01-31"), "UTC"),
+        (contact(resolved_at="2024-01-31 00:00:00"), "America/Sao_Paulo"),
+    ],
+)
+def test_times_that_may_follow_are_kept(row: dict[str, str | None], zone: str) -> None:
+    assert judge("support_contacts", row, zone)["reason"] is None
+
+
+def test_a_date_is_one_of_the_source_time_zone() -> None:
+    """Midnight in Sao Paulo is 03:00 UTC: as a time in UTC it is no date."""
+    row = contact(resolved_at="2024-01-31T03:00:00Z")
+    assert judge("support_contacts", row, "America/Sao_Paulo")["reason"] is None
+    assert "is before" in judge("support_contacts", row, "UTC")["reason"]
+
+
 def test_a_rate_of_today_is_not_the_future_in_the_east() -> None:
     """At 16:00 UTC it is already tomorrow in Tokyo."""
     row = rate(rate_date="2024-06-02")

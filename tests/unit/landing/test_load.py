@@ -1,5 +1,7 @@
 """Loads: what is kept, refused, counted; and that nothing depends on the order of arrival."""
 
+import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -459,3 +461,55 @@ def test_the_order_of_events_does_not_depend_on_the_order_of_files(
         for activity in places
     }
     assert {row[3]: row[2] for row in states[0]} == first_places
+
+
+def test_what_customers_write_lands_as_they_wrote_it(site: Any) -> None:
+    """A megabyte of text, from right to left, with pictures of several characters each."""
+    verbatims = {
+        "long": "não chegou " * 95_325 + "🙁",
+        "hebrew": "\u200fהמשלוח לא הגיע\u200f, מספר 123",  # noqa: RUF001
+        "arabic": "لم يصل الطلب بعد\u061f",
+        "family": "\U0001f469\u200d\U0001f469\u200d\U0001f467 ❤\ufe0f \U0001f1e7\U0001f1f7 e\u0301",
+        "lines": 'first, "quoted"\nsecond; third\tend',
+    }
+    assert len(verbatims["long"].encode()) > 2**20
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["response_id", "survey", "verbatim", "asked_at"])
+    writer.writerows([key, "nps", text, "2024-01-31"] for key, text in verbatims.items())
+    site.write("survey_responses.csv", out.getvalue())
+    lines = [
+        {"response_id": f"j_{key}", "survey": "nps", "verbatim": text, "asked_at": "2024-01-31"}
+        for key, text in verbatims.items()
+    ]
+    site.write(
+        "survey_responses/more.jsonl",
+        "\n".join(json.dumps(line, ensure_ascii=False) for line in lines),
+    )
+    result = site.land()
+
+    assert [(each.rows_in, each.rows_kept) for each in result.files] == [(5, 5), (5, 5)]
+    landed = dict(site.query("select response_id, verbatim from raw.survey_responses"))
+    assert landed == {**verbatims, **{f"j_{key}": text for key, text in verbatims.items()}}
+
+
+def test_rows_that_contradict_themselves_are_set_aside_and_counted(site: Any) -> None:
+    file = site.land_one(
+        "survey_responses.csv",
+        "response_id,survey,score,scale_min,scale_max,asked_at,answered_at\n"
+        "r1,csat,4,1,5,2024-01-30,2024-01-31\n"
+        "r2,csat,6,1,5,2024-01-30,2024-01-31\n"
+        "r3,csat,4,,,2024-01-30,2024-01-31\n"
+        "r4,csat,4,1,5,2024-01-30,2024-01-29\n"
+        "r5,nps,4,,,2024-01-30,2024-01-31\n",
+    )
+    assert (file.rows_in, file.rows_kept, file.rows_quarantined) == (5, 2, 3)
+    assert [str(problem) for problem in file.problems] == [
+        "survey_responses.csv, line 3: score '6' is above scale_max '5'",
+        "survey_responses.csv, line 4: score '4' is without a scale: scale_min is missing;"
+        " score '4' is without a scale: scale_max is missing",
+        "survey_responses.csv, line 5: answered_at '2024-01-29' is before asked_at '2024-01-30'",
+    ]
+    assert site.column("select response_id from raw.survey_responses order by all") == ["r1", "r5"]
+    refused = "select row_id from quarantine.survey_responses order by all"
+    assert site.column(refused) == ["r2", "r3", "r4"]
