@@ -12,6 +12,8 @@ versions as (
         topic,
         opened_at,
         first_response_at,
+        resolved_at,
+        agent_team,
         row_number() over (
             partition by support_contact_id
             order by
@@ -28,7 +30,9 @@ newest as (
         channel,
         topic,
         opened_at,
-        first_response_at
+        first_response_at,
+        resolved_at,
+        agent_team
     from versions
     where version_rank = 1
 )

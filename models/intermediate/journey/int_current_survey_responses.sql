@@ -13,7 +13,11 @@ versions as (
         scale_min,
         scale_max,
         is_higher_better,
+        verbatim,
+        touchpoint_id,
+        asked_at,
         answered_at,
+        followed_up_at,
         row_number() over (
             partition by response_id
             order by
@@ -32,7 +36,11 @@ newest as (
         scale_min,
         scale_max,
         is_higher_better,
-        answered_at
+        verbatim,
+        touchpoint_id,
+        asked_at,
+        answered_at,
+        followed_up_at
     from versions
     where version_rank = 1
 )
