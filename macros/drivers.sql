@@ -65,7 +65,10 @@
             || case
                 when compared_with = 'entries' then ''
                 when compared_with = 'at landmark'
-                    then ' still in the stage at a fifth of its window'
+                    then case
+                        when {{ is_rate_of_answers('metric_id') }} then ' who answered'
+                        else ' still in the stage at a fifth of its window'
+                    end
                 when compared_with like 'from %' then ' ' || compared_with
                 else ' who ' || compared_with
             end

@@ -209,3 +209,26 @@
         + interval '1 month' - interval '1 day'
     )
 {%- endmacro %}
+
+{#- Every place of a text that has a pattern, replaced; $1 in the replacement is the pattern's
+    first group. Text and pattern are expressions, the replacement is a literal without quotes.
+    Write no backslashes, which Spark takes for itself, and in brackets no [, which Java nests. -#}
+{% macro replace_pattern(text, pattern, replacement) -%}
+    {{ return(adapter.dispatch("replace_pattern")(text, pattern, replacement)) }}
+{%- endmacro %}
+{% macro default__replace_pattern(text, pattern, replacement) -%}
+    regexp_replace({{ text }}, {{ pattern }}, '{{ replacement | replace("$", "\\") }}', 'g')
+{%- endmacro %}
+{% macro spark__replace_pattern(text, pattern, replacement) -%}
+    regexp_replace({{ text }}, {{ pattern }}, '{{ replacement }}')
+{%- endmacro %}
+
+{#- Whether a text has a pattern somewhere; both are expressions. -#}
+{% macro finds_pattern(text, pattern) -%}
+    {{ return(adapter.dispatch("finds_pattern")(text, pattern)) }}
+{%- endmacro %}
+{% macro default__finds_pattern(text, pattern) -%} {{ text }} ~ {{ pattern }} {%- endmacro %}
+{% macro duckdb__finds_pattern(text, pattern) -%}
+    regexp_matches({{ text }}, {{ pattern }})
+{%- endmacro %}
+{% macro spark__finds_pattern(text, pattern) -%} {{ text }} rlike {{ pattern }} {%- endmacro %}

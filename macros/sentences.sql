@@ -108,12 +108,21 @@
     end
 {%- endmacro %}
 
+{#- A segment: region north. What the map names by an id is said in words. -#}
+{% macro segment_text(dimension, value) -%}
+    {{ words_text(dimension) }} || ' ' || case
+        when {{ dimension }} in ('touchpoint', 'feedback_topic', 'feedback_type')
+            then {{ words_text(value) }}
+        else {{ value }}
+    end
+{%- endmacro %}
+
 {#- What is measured: Conversion rate of signed up (Lead to customer) for region north. -#}
 {% macro subject_text(label, stage_id, journey, segment_dimension, segment_value) -%}
     {{ label }} || ' of ' || {{ words_text(stage_id) }} || ' (' || {{ journey }} || ')'
     || case
         when {{ segment_dimension }} = 'all' then ''
-        else ' for ' || {{ words_text(segment_dimension) }} || ' ' || {{ segment_value }}
+        else ' for ' || {{ segment_text(segment_dimension, segment_value) }}
     end
 {%- endmacro %}
 

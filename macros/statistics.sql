@@ -122,6 +122,16 @@
     end::{{ type_double() }}
 {%- endmacro %}
 
+{#- What the quantiles of one curve share: first_response_time_p50 is of first_response_time; a
+    metric without a level is its own. -#}
+{% macro metric_family(metric_id) -%}
+    case
+        when {{ quantile_level(metric_id) }} is not null
+            then left({{ metric_id }}, length({{ metric_id }}) - 4)
+        else {{ metric_id }}
+    end
+{%- endmacro %}
+
 {#- Log-odds of a proportion, kept half a count away from 0 and 1. -#}
 {% macro smoothed_logit(proportion, trials) -%}
     {%- set half = "0.5e0::" ~ type_double() ~ " / (" ~ trials ~ " + 1)" -%}

@@ -31,7 +31,6 @@ trailing_periods as (
     from metric_periods
 ),
 
--- No benchmark names a touchpoint.
 judged_measures as (
     select
         measures.journey_id,
@@ -64,11 +63,8 @@ judged_measures as (
             and measures.period_start = trailing_periods.period_start
             and measures.period_grain = trailing_periods.period_grain
     where
-        measures.touchpoint_id is null
-        and (
-            measures.segment_dimension = 'all'
-            or ranked_segments.segment_number is not null
-        )
+        measures.segment_dimension = 'all'
+        or ranked_segments.segment_number is not null
 ),
 
 -- A benchmark is shown for its own segment even where nothing is measured.

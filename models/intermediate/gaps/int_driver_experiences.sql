@@ -1,6 +1,6 @@
-{#- What customers met with in the stage before the landmark: contacts with support, and
-    the scores that they gave. A driver is compared within its base: a row without a
-    driver says that the unit belongs to the base. -#}
+{#- What customers met with in the stage before the landmark: contacts with support, the
+    scores that they gave, a promise that was not kept. A driver is compared within its
+    base: a row without a driver says that the unit belongs to the base. -#}
 with
 
 units as (
@@ -15,6 +15,18 @@ support_contacts as (
 
 responses as (
     select * from {{ ref('int_current_survey_responses') }}
+),
+
+missed_due_times as (
+    select * from {{ ref('int_missed_due_times') }}
+),
+
+due_rules as (
+    select distinct
+        metric_id,
+        journey_id
+    from {{ ref('int_metric_anchors') }}
+    where due_property is not null
 ),
 
 -- A second contact on one topic within 24 hours of a call or chat, 12 of an email.
@@ -61,6 +73,10 @@ unit_contacts as (
             units.customer_id = contacts.customer_id
             and units.entered_at < contacts.opened_at
             and units.landmark_at >= contacts.opened_at
+    -- A contact is no reason of itself.
+    where
+        units.unit_id is null
+        or units.unit_id <> 'support_contact:' || contacts.support_contact_id
 ),
 
 unit_topics as (
@@ -115,7 +131,10 @@ unit_responses as (
             units.customer_id = responses.customer_id
             and units.entered_at - interval '90' day <= responses.answered_at
             and units.landmark_at >= responses.answered_at
-    where responses.score is not null
+    where
+        responses.score is not null
+        -- A score is no reason of itself.
+        and units.metric_id is distinct from responses.survey
 ),
 
 -- From 0 points of the scale, the worst, upwards.
@@ -142,6 +161,23 @@ judged_scores as (
             else points * 2 < best_points
         end as is_low
     from latest_scores
+),
+
+-- Whether a deadline is kept is no reason why it is not.
+overdue_units as (
+    select units.unit_number
+    from units
+    inner join missed_due_times
+        on
+            units.journey_id = missed_due_times.journey_id
+            and units.entity_id = missed_due_times.entity_id
+            and units.attempt_number = missed_due_times.attempt_number
+            and units.landmark_at > missed_due_times.missed_at
+    left join due_rules
+        on
+            units.metric_id = due_rules.metric_id
+            and units.journey_id = due_rules.journey_id
+    where due_rules.metric_id is null
 ),
 
 experiences as (
@@ -195,6 +231,12 @@ experiences as (
         'low ' || survey || ' score' as driver
     from judged_scores
     where is_low
+    union all
+    select
+        unit_number,
+        'at landmark' as base,
+        'past its due date' as driver
+    from overdue_units
 )
 
 select * from experiences

@@ -129,9 +129,23 @@ period_units as (
         chosen_periods.period_start,
         chosen_periods.period_end,
         metric_units.entered_at
+        - coalesce(metric_units.lookback_days, 0) * 86400 * interval '1' second
+            as followed_from,
+        metric_units.entered_at
         + metric_units.window_days * 86400 * interval '1' second as window_ends_at,
         metric_units.entered_at
-        + metric_units.window_days * 17280 * interval '1' second as landmark_at
+        + case
+            when metric_units.lookback_days is null then metric_units.window_days
+            else 0
+        end * 17280 * interval '1' second as landmark_at,
+        row_number() over (
+            partition by
+                chosen_periods.measure_number,
+                coalesce(metric_units.customer_id, metric_units.entity_id)
+            order by
+                metric_units.entered_at desc,
+                {{ binary_order('metric_units.unit_id') }} desc
+        ) as recency
     from metric_units
     inner join chosen_periods
         on
@@ -185,6 +199,7 @@ placed_units as (
         period_units.metric_id,
         period_units.journey_id,
         period_units.stage_id,
+        period_units.unit_id,
         period_units.entity_id,
         period_units.attempt_number,
         period_units.visit_number,
@@ -192,7 +207,7 @@ placed_units as (
         period_units.cluster_id,
         period_units.period_start,
         period_units.period_end,
-        period_units.entered_at,
+        period_units.followed_from as entered_at,
         period_units.landmark_at,
         period_units.window_ends_at,
         period_units.is_outcome,
@@ -202,7 +217,7 @@ placed_units as (
         coalesce(visits.exited_at, visits.lapsed_at) as left_at,
         {{ known_us(
             'previous_visits.entered_at',
-            'period_units.entered_at',
+            'visits.entered_at',
             'previous_visits.is_date_only',
         ) }} as previous_us
     from period_units
@@ -224,6 +239,10 @@ placed_units as (
             and period_units.entity_id = strata.entity_id
             and period_units.attempt_number = strata.attempt_number
             and period_units.visit_number = strata.visit_number
+    -- One answer per customer and period, as the measure counts.
+    where
+        not {{ is_rate_of_answers('period_units.metric_id') }}
+        or period_units.recency = 1
 ),
 
 units as (
@@ -234,7 +253,8 @@ units as (
                 measure_number,
                 {{ binary_order('entity_id') }},
                 attempt_number,
-                visit_number
+                visit_number,
+                {{ binary_order('unit_id') }} nulls first
         ) as unit_number,
         coalesce(left_at > landmark_at, true) as is_at_landmark
     from placed_units

@@ -17,6 +17,12 @@ reaches as (
     select * from {{ ref('int_stage_reach') }}
 ),
 
+total_reaches as (
+    select *
+    from reaches
+    where segment_dimension = 'all'
+),
+
 trailing_benchmarks as (
     select *
     from benchmarks
@@ -26,9 +32,31 @@ trailing_benchmarks as (
 trailing_measures as (
     select *
     from measures
-    where
-        period_grain = 'trailing_13_weeks'
-        and touchpoint_id is null
+    where period_grain = 'trailing_13_weeks'
+),
+
+total_measures as (
+    select *
+    from trailing_measures
+    where segment_dimension = 'all'
+),
+
+-- Of a survey: how many of those asked answer. Who was asked of late may still do so,
+-- so it is the latest period that is known.
+response_rates as (
+    select
+        *,
+        row_number() over (
+            partition by
+                journey_id,
+                metric_id,
+                stage_id,
+                segment_dimension,
+                segment_value
+            order by period_start desc
+        ) as recency
+    from trailing_measures
+    where metric_id like '%\_response\_rate' escape '\'
 ),
 
 compared as (
@@ -44,6 +72,7 @@ compared as (
         benchmark_survival.survival_low,
         benchmark_survival.survival_high,
         benchmark_survival.z as survival_z,
+        response_rates.value as response_rate,
         benchmarks.benchmark_kind = 'own_past' as is_difference,
         benchmarks.benchmark_id || ':' || benchmarks.segment_dimension
         || ':' || benchmarks.segment_value as gap_id,
@@ -69,6 +98,14 @@ compared as (
             and benchmarks.segment_dimension = benchmark_survival.segment_dimension
             and benchmarks.segment_value = benchmark_survival.segment_value
             and benchmarks.period_start = benchmark_survival.period_start
+    left join response_rates
+        on
+            benchmarks.journey_id = response_rates.journey_id
+            and benchmarks.metric_id || '_response_rate' = response_rates.metric_id
+            and benchmarks.stage_id = response_rates.stage_id
+            and benchmarks.segment_dimension = response_rates.segment_dimension
+            and benchmarks.segment_value = response_rates.segment_value
+            and response_rates.recency = 1
 ),
 
 -- A figure of the past is itself an estimate: the interval is that of the difference.
@@ -182,6 +219,8 @@ judged as (
                     coalesce(differences.past_n_clusters, differences.n_clusters)
                 ) < {{ var('minimum_n') }}
                 then 'too_few_data'
+            when differences.response_rate < {{ var('minimum_response_rate') }}
+                then 'too_few_data'
         end as exclusion
     from differences
     left join rates_p
@@ -222,10 +261,16 @@ verdicts as (
     from tested_adjusted
 ),
 
+-- No visit is at a touchpoint or on a topic: of what the stage reaches, their share of
+-- what was counted.
 sized as (
     select
         verdicts.*,
-        reaches.reach,
+        coalesce(
+            reaches.reach,
+            total_reaches.reach
+            * verdicts.n::{{ type_double() }} / nullif(total_measures.n, 0)
+        ) as reach,
         case
             when
                 verdicts.scale in ('proportion', 'duration')
@@ -256,7 +301,7 @@ sized as (
         case
             when
                 verdicts.scale = 'proportion'
-                and not {{ is_rate_of_visits('verdicts.metric_id') }}
+                and not {{ is_rate_of_units('verdicts.metric_id') }}
                 then verdicts.shortfall * verdicts.n
         end as recoverable_cases,
         case
@@ -270,6 +315,17 @@ sized as (
             and verdicts.segment_dimension = reaches.segment_dimension
             and verdicts.segment_value = reaches.segment_value
             and verdicts.period_start = reaches.period_start
+    left join total_reaches
+        on
+            verdicts.journey_id = total_reaches.journey_id
+            and verdicts.stage_id = total_reaches.stage_id
+            and verdicts.period_start = total_reaches.period_start
+    left join total_measures
+        on
+            verdicts.journey_id = total_measures.journey_id
+            and verdicts.metric_id = total_measures.metric_id
+            and verdicts.stage_id = total_measures.stage_id
+            and verdicts.period_start = total_measures.period_start
 ),
 
 final as (
@@ -298,6 +354,7 @@ final as (
         period_end,
         n,
         n_clusters,
+        response_rate,
         value,
         ci_low,
         ci_high,

@@ -6,7 +6,7 @@ metrics as (
 ),
 
 cohort_stages as (
-    select * from {{ ref('int_cohort_stages') }}
+    select * from {{ ref('int_measured_stages') }}
 ),
 
 periods as (
@@ -32,6 +32,17 @@ rules as (
     where metric_id is not null
 ),
 
+-- At a terminal stage only what has an extent of its own is measured.
+terminal_rules as (
+    select rules.*
+    from rules
+    left join stages
+        on
+            rules.journey_id = stages.journey_id
+            and rules.stage_id = stages.stage_id
+    where stages.stage_id is null
+),
+
 metric_stages as (
     select
         metrics.metric_id,
@@ -44,9 +55,19 @@ metric_stages as (
     cross join stages
     left join rules
         on
-            metrics.metric_id = rules.metric_id
+            {{ metric_family('metrics.metric_id') }} = rules.metric_id
             and stages.journey_id = rules.journey_id
             and stages.stage_id = rules.stage_id
+    union all
+    select
+        metrics.metric_id,
+        terminal_rules.journey_id,
+        terminal_rules.stage_id,
+        terminal_rules.metric_id as rule_metric_id,
+        terminal_rules.conversion_window_days as window_days
+    from metrics
+    inner join terminal_rules
+        on {{ metric_family('metrics.metric_id') }} = terminal_rules.metric_id
 ),
 
 metric_periods as (

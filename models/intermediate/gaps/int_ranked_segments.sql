@@ -3,7 +3,7 @@
 with
 
 segments as (
-    select * from {{ ref('int_segments') }}
+    select * from {{ ref('int_measured_segments') }}
 ),
 
 ranked_segments as (

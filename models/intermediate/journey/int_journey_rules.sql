@@ -37,6 +37,13 @@ exclusions as (
     select * from {{ ref('exclusions') }}
 ),
 
+touchpoint_sources as (
+    select distinct
+        touchpoint_id,
+        source
+    from touchpoint_rules
+),
+
 rules as (
     select
         stage_rules.journey_id,
@@ -86,6 +93,32 @@ rules as (
     inner join entity_links
         on touchpoint_rules.source = entity_links.source
     union all
+    -- What answers a touchpoint is looked for where the touchpoint itself comes from.
+    select
+        entity_links.journey_id,
+        'response' as meaning,
+        touchpoints.touchpoint_id as target_id,
+        null::varchar as stage_id,
+        touchpoints.touchpoint_id,
+        null::varchar as owner_team,
+        null::varchar as owner_column,
+        null::varchar as funnel_id,
+        null::integer as step_order,
+        null::varchar as held_property,
+        touchpoint_sources.source,
+        touchpoints.response_event as event_name,
+        null::varchar as property_name,
+        null::varchar as property_operator,
+        null::varchar as property_value,
+        null::integer as priority,
+        null::integer as stage_order
+    from touchpoints
+    inner join touchpoint_sources
+        on touchpoints.touchpoint_id = touchpoint_sources.touchpoint_id
+    inner join entity_links
+        on touchpoint_sources.source = entity_links.source
+    where touchpoints.response_event is not null
+    union all
     select
         funnels.journey_id,
         'funnel_step' as meaning,
@@ -132,8 +165,9 @@ rules as (
         on coalesce(exclusions.journey_id, journeys.journey_id) = journeys.journey_id
 ),
 
--- Every step of every funnel is a question of its own; of the other kinds an event has
--- one answer, and rules of one event compete for it.
+-- Every step of every funnel, and every touchpoint that is answered, is a question of
+-- its own; of the other kinds an event has one answer, and rules of one event compete
+-- for it.
 ranked_rules as (
     select
         *,
@@ -150,7 +184,7 @@ ranked_rules as (
                 meaning,
                 source,
                 coalesce(event_name, chr(30)),
-                case when meaning = 'funnel_step' then target_id end
+                case when meaning in ('funnel_step', 'response') then target_id end
         ) > 1
         or meaning = 'exclusion' as is_contested
     from rules

@@ -153,7 +153,7 @@ map_lines as (
     select
         journeys.journey_id,
         {{ map_line('touchpoints', [
-            'touchpoint_id', 'owner_team', 'owner_column',
+            'touchpoint_id', 'owner_team', 'owner_column', 'response_event',
         ]) }} as map_line
     from journeys
     cross join touchpoints

@@ -4,6 +4,14 @@ source_events as (
     select * from {{ ref('int_source_events') }}
 ),
 
+support_contacts as (
+    select * from {{ ref('int_current_support_contacts') }}
+),
+
+responses as (
+    select * from {{ ref('int_current_survey_responses') }}
+),
+
 declarations as (
     select * from {{ source('raw', 'landing_sources') }}
 ),
@@ -15,6 +23,20 @@ observed as (
         max(occurred_at) as newest_occurred_at
     from source_events
     group by source
+    union all
+    select
+        'support_contacts' as source,
+        min(opened_at) as oldest_occurred_at,
+        max(opened_at) as newest_occurred_at
+    from support_contacts
+    having count(opened_at) > 0
+    union all
+    select
+        'survey_responses' as source,
+        min(coalesce(asked_at, answered_at)) as oldest_occurred_at,
+        max(coalesce(answered_at, asked_at)) as newest_occurred_at
+    from responses
+    having count(coalesce(asked_at, answered_at)) > 0
 ),
 
 -- Each load declares all of its sources: one that it no longer names is no source.
@@ -37,6 +59,9 @@ declared as (
                 when ',' || date_only_columns || ',' like '%,changed_at,%' then 1
                 when ',' || date_only_columns || ',' like '%,created_at,%' then 1
                 when ',' || date_only_columns || ',' like '%,closed_at,%' then 1
+                when ',' || date_only_columns || ',' like '%,opened_at,%' then 1
+                when ',' || date_only_columns || ',' like '%,first_response_at,%' then 1
+                when ',' || date_only_columns || ',' like '%,resolved_at,%' then 1
                 else 0
             end
         ) = 1 as is_date_only

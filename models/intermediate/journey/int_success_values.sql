@@ -8,16 +8,24 @@ stage_visits as (
     where stage_kind = 'success'
 ),
 
-case_visits as (
-    select * from {{ ref('int_stage_visits') }}
-),
-
 observations as (
     select * from {{ ref('int_stage_observations') }}
 ),
 
 journeys as (
     select * from {{ ref('journeys') }}
+),
+
+-- Without a property to look for, neither visits nor events are read.
+case_visits as (
+    select *
+    from {{ ref('int_stage_visits') }}
+    where
+        journey_id in (
+            select journeys.journey_id
+            from journeys
+            where journeys.success_value_source in ('events', 'event_log')
+        )
 ),
 
 crm_events as (
@@ -29,7 +37,12 @@ crm_events as (
 valued_events as (
     select *
     from {{ ref('int_source_events') }}
-    where source in ('events', 'event_log')
+    where
+        source in ('events', 'event_log')
+        and source in (
+            select journeys.success_value_source
+            from journeys
+        )
 ),
 
 opportunities as (

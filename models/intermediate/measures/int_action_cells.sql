@@ -53,6 +53,7 @@ known_units as (
         units.entity_id,
         units.attempt_number,
         units.visit_number,
+        units.unit_id,
         units.customer_id,
         units.cluster_id,
         units.entered_at,
@@ -120,7 +121,8 @@ ranked_entries as (
                 sided_units.entered_at,
                 {{ binary_order('sided_units.entity_id') }},
                 sided_units.attempt_number,
-                sided_units.visit_number
+                sided_units.visit_number,
+                {{ binary_order('sided_units.unit_id') }} nulls first
         ) as entry_rank
     from sided_units
     inner join assignments

@@ -6,9 +6,7 @@ duration_benchmarks as (
 ),
 
 cells as (
-    select *
-    from {{ ref('int_cells') }}
-    where metric_id is null
+    select * from {{ ref('int_cells') }}
 ),
 
 cell_cohorts as (
@@ -44,6 +42,8 @@ benchmark_cells as (
                 cells.segment_dimension, 'all'
             )
             and duration_benchmarks.segment_value in (cells.segment_value, 'all')
+            and duration_benchmarks.curve_kind
+            = coalesce(cells.metric_id, duration_benchmarks.curve_kind)
             and cells.weeks_back = 0
             and cells.has_curve
 ),

@@ -1,5 +1,6 @@
 {#- The bounded grid: which segments are measured in which periods (domain.md §6).
-    Totals in all, dimensions not in weeks of long ago, pairs only where n is large. -#}
+    Totals in all, dimensions not in weeks of long ago, pairs only where n is large. Of
+    contacts and answers there are fewer than of cases: their segments only where long. -#}
 {#- 78 weeks. -#}
 {%- set segment_days = 546 -%}
 with
@@ -10,6 +11,25 @@ periods as (
 
 segments as (
     select * from {{ ref('int_segments') }}
+),
+
+unit_stages as (
+    select * from {{ ref('int_unit_stages') }}
+),
+
+unit_segments as (
+    select * from {{ ref('int_unit_segments') }}
+),
+
+measured_segments as (
+    select * from {{ ref('int_measured_segments') }}
+),
+
+stage_segments as (
+    select distinct
+        stage_number,
+        segment_number
+    from unit_segments
 ),
 
 dated_periods as (
@@ -23,12 +43,16 @@ dated_periods as (
 
 graded_periods as (
     select
-        *,
-        period_grain in ('trailing_13_weeks', 'all') as is_long,
-        period_grain <> 'week'
-        or period_start >= last_week_end - interval '{{ segment_days }}' day
+        dated_periods.*,
+        unit_stages.stage_number is not null as is_of_units,
+        dated_periods.period_grain in ('trailing_13_weeks', 'all') as is_long,
+        dated_periods.period_grain <> 'week'
+        or dated_periods.period_start
+        >= dated_periods.last_week_end - interval '{{ segment_days }}' day
             as is_recent
     from dated_periods
+    left join unit_stages
+        on dated_periods.stage_number = unit_stages.stage_number
 ),
 
 cells as (
@@ -39,6 +63,7 @@ cells as (
         'all' as segment_value,
         true as has_curve
     from graded_periods
+    where not graded_periods.is_of_units
     union all
     select
         graded_periods.*,
@@ -50,8 +75,26 @@ cells as (
     inner join segments
         on graded_periods.journey_id = segments.journey_id
     where
-        graded_periods.is_long
-        or (graded_periods.is_recent and not segments.is_pair)
+        not graded_periods.is_of_units
+        and (
+            graded_periods.is_long
+            or (graded_periods.is_recent and not segments.is_pair)
+        )
+    union all
+    select
+        graded_periods.*,
+        measured_segments.segment_number,
+        measured_segments.segment_dimension,
+        measured_segments.segment_value,
+        true as has_curve
+    from graded_periods
+    inner join stage_segments
+        on graded_periods.stage_number = stage_segments.stage_number
+    inner join measured_segments
+        on stage_segments.segment_number = measured_segments.segment_number
+    where
+        graded_periods.is_of_units
+        and (graded_periods.is_long or stage_segments.segment_number = 0)
 ),
 
 numbered_cells as (

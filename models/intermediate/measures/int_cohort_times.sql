@@ -16,6 +16,10 @@ value_entries as (
     where is_value_start
 ),
 
+unit_times as (
+    select * from {{ ref('int_segment_times') }}
+),
+
 times as (
     select
         'leaving' as curve_kind,
@@ -46,6 +50,15 @@ times as (
         case when has_reached_value then 1 else 0 end as is_event
     from value_entries
     where time_to_value_us is not null
+    union all
+    select
+        metric_family as curve_kind,
+        stage_number,
+        segment_number,
+        cohort_start,
+        duration_us,
+        case when is_event then 1 else 0 end as is_event
+    from unit_times
 ),
 
 bucketed_times as (

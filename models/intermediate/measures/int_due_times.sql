@@ -66,7 +66,8 @@ due_moments as (
     from due_texts
 ),
 
--- A date is kept through its last moment in the journey's time zone.
+-- A date is kept through its last moment in the journey's time zone. Databases write
+-- one as its midnight.
 due_times as (
     select
         journey_id,
@@ -76,7 +77,10 @@ due_times as (
         due_property,
         due_text,
         case
-            when length(due_text) = 10
+            when
+                substr(due_text, 11) in (
+                    '', ' 00:00', 'T00:00', ' 00:00:00', 'T00:00:00'
+                )
                 then {{ to_utc(
                     "(" ~ to_local('first_moment', 'time_zone')
                     ~ " + interval '1' day)",

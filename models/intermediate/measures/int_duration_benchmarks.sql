@@ -21,6 +21,7 @@ timed_benchmarks as (
             when benchmarks.metric_id like 'time_in_stage_%' then 'leaving'
             when benchmarks.metric_id like 'time_to_advance_%' then 'advancing'
             when benchmarks.metric_id like 'time_to_value_%' then 'first_value'
+            else {{ metric_family('benchmarks.metric_id') }}
         end as curve_kind
     from benchmarks
     inner join metrics
@@ -29,11 +30,11 @@ timed_benchmarks as (
             and metrics.scale = 'duration'
 ),
 
--- Of other durations no curve is kept.
+-- A duration that is no quantile has no curve.
 duration_benchmarks as (
     select *
     from timed_benchmarks
-    where curve_kind is not null
+    where desired_survival is not null
 )
 
 select * from duration_benchmarks

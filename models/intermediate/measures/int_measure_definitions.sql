@@ -20,6 +20,10 @@ anchors as (
     select * from {{ ref('int_metric_anchors') }}
 ),
 
+unit_stages as (
+    select * from {{ ref('int_unit_stages') }}
+),
+
 stages as (
     select * from {{ ref('stages') }}
 ),
@@ -66,7 +70,9 @@ definitions as (
         builds.through_load_id,
         dimensions.dimensions,
         coalesce(
-            anchors.window_days, observations.conversion_window_days
+            anchors.window_days,
+            unit_stages.conversion_window_days,
+            observations.conversion_window_days
         ) as conversion_window_days,
         {{ map_line('definition', [
             'journeys.journey_hash', 'observations.time_zone',
@@ -97,6 +103,11 @@ definitions as (
             observations.journey_id = anchors.journey_id
             and observations.stage_id = anchors.stage_id
             and metrics.metric_id = anchors.metric_id
+    left join unit_stages
+        on
+            observations.journey_id = unit_stages.journey_id
+            and observations.stage_id = unit_stages.stage_id
+            and {{ metric_family('metrics.metric_id') }} = unit_stages.metric_id
     left join dimensions
         on observations.journey_id = dimensions.journey_id
 ),

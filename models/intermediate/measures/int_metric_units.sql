@@ -1,4 +1,5 @@
-{#- What drivers and readouts count: the units behind every rate of cases. -#}
+{#- What drivers and readouts count: the cases behind every rate of cases, and what is
+    counted beside them. -#}
 {{ config(materialized='view') }}
 
 with
@@ -13,8 +14,62 @@ outcomes as (
     where is_judged
 ),
 
+answers as (
+    select *
+    from {{ ref('int_survey_score_units') }}
+    where {{ is_rate_of_answers('metric_id') }}
+),
+
+rate_units as (
+    select *
+    from {{ ref('int_rate_units') }}
+    where only_dimension is null
+),
+
 cohort_stages as (
     select * from {{ ref('int_cohort_stages') }}
+),
+
+unit_stages as (
+    select * from {{ ref('int_unit_stages') }}
+),
+
+local_days as (
+    select * from {{ ref('int_local_days') }}
+),
+
+moments as (
+    select
+        metric_id,
+        journey_id,
+        stage_id,
+        unit_id,
+        entity_id,
+        attempt_number,
+        visit_number,
+        customer_id,
+        cluster_id,
+        measured_at,
+        window_days,
+        observed_through,
+        score > 0 as is_outcome
+    from answers
+    union all
+    select
+        metric_id,
+        journey_id,
+        stage_id,
+        unit_id,
+        entity_id,
+        attempt_number,
+        visit_number,
+        customer_id,
+        cluster_id,
+        measured_at,
+        window_days,
+        observed_through,
+        is_reached as is_outcome
+    from rate_units
 ),
 
 units as (
@@ -22,6 +77,7 @@ units as (
         'conversion_rate' as metric_id,
         entries.journey_id,
         entries.stage_id,
+        null::varchar as unit_id,
         entries.entity_id,
         entries.attempt_number,
         entries.visit_number,
@@ -31,6 +87,7 @@ units as (
         entries.entered_date,
         entries.cohort_start,
         cohort_stages.conversion_window_days as window_days,
+        null::integer as lookback_days,
         entries.is_converted as is_outcome,
         coalesce(
             {{ epoch_us('entries.entered_at') }}
@@ -46,6 +103,7 @@ units as (
         outcomes.metric_id,
         outcomes.journey_id,
         outcomes.stage_id,
+        null::varchar as unit_id,
         outcomes.entity_id,
         outcomes.attempt_number,
         outcomes.visit_number,
@@ -55,6 +113,7 @@ units as (
         outcomes.entered_date,
         outcomes.cohort_start,
         cohort_stages.conversion_window_days as window_days,
+        null::integer as lookback_days,
         outcomes.is_reached as is_outcome,
         coalesce(
             {{ epoch_us('outcomes.entered_at') }}
@@ -65,6 +124,40 @@ units as (
     from outcomes
     inner join cohort_stages
         on outcomes.stage_number = cohort_stages.stage_number
+    union all
+    select
+        moments.metric_id,
+        moments.journey_id,
+        moments.stage_id,
+        moments.unit_id,
+        moments.entity_id,
+        moments.attempt_number,
+        moments.visit_number,
+        moments.customer_id,
+        moments.cluster_id,
+        moments.measured_at as entered_at,
+        {{ on_local_day('moments.measured_at', 'local_days', 'local_date') }}
+            as entered_date,
+        {{ on_local_day('moments.measured_at', 'local_days', 'cohort_start') }}
+            as cohort_start,
+        moments.window_days,
+        14 as lookback_days,
+        moments.is_outcome,
+        coalesce(
+            {{ epoch_us('moments.measured_at') }} + moments.window_days * 86400000000
+            <= {{ epoch_us('moments.observed_through') }},
+            false
+        ) as is_complete
+    from moments
+    inner join unit_stages
+        on
+            moments.metric_id = unit_stages.metric_id
+            and moments.journey_id = unit_stages.journey_id
+            and moments.stage_id = unit_stages.stage_id
+    left join local_days
+        on
+            unit_stages.time_zone = local_days.time_zone
+            and moments.measured_at::date = local_days.utc_day
 )
 
 select * from units

@@ -17,6 +17,10 @@ visit_segments as (
     select * from {{ ref('int_visit_segments') }}
 ),
 
+rate_units as (
+    select * from {{ ref('int_segment_rates') }}
+),
+
 cell_cohorts as (
     select * from {{ ref('int_cell_cohorts') }}
 ),
@@ -27,7 +31,8 @@ counted_units as (
         0 as segment_number,
         cohort_start,
         {{ hash_number('cluster_id') }} as cluster_number,
-        case when is_reached then 1 else 0 end as is_reached
+        case when is_reached then 1 else 0 end as is_reached,
+        true as is_counted_first
     from outcomes
     union all
     select
@@ -35,7 +40,8 @@ counted_units as (
         visit_segments.segment_number,
         segmented_outcomes.cohort_start,
         {{ hash_number('segmented_outcomes.cluster_id') }} as cluster_number,
-        case when segmented_outcomes.is_reached then 1 else 0 end as is_reached
+        case when segmented_outcomes.is_reached then 1 else 0 end as is_reached,
+        false as is_counted_first
     from segmented_outcomes
     inner join visit_segments
         on
@@ -43,6 +49,15 @@ counted_units as (
             and segmented_outcomes.entity_id = visit_segments.entity_id
             and segmented_outcomes.attempt_number = visit_segments.attempt_number
             and segmented_outcomes.visit_number = visit_segments.visit_number
+    union all
+    select
+        stage_number,
+        segment_number,
+        cohort_start,
+        {{ hash_number('cluster_id') }} as cluster_number,
+        case when is_reached then 1 else 0 end as is_reached,
+        segment_number = 0 or only_dimension is not null as is_counted_first
+    from rate_units
 ),
 
 clusters as (
@@ -51,7 +66,7 @@ clusters as (
         cluster_number,
         count(*) as units
     from counted_units
-    where segment_number = 0
+    where is_counted_first
     group by
         stage_number,
         cluster_number

@@ -2,7 +2,7 @@
 with
 
 cohort_stages as (
-    select * from {{ ref('int_cohort_stages') }}
+    select * from {{ ref('int_measured_stages') }}
 ),
 
 progress_stages as (

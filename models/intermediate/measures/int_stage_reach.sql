@@ -5,7 +5,7 @@ visits as (
 ),
 
 cohort_stages as (
-    select * from {{ ref('int_cohort_stages') }}
+    select * from {{ ref('int_measured_stages') }}
 ),
 
 local_days as (

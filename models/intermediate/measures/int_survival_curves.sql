@@ -11,9 +11,7 @@ buckets as (
 ),
 
 cells as (
-    select *
-    from {{ ref('int_cells') }}
-    where metric_id is null
+    select * from {{ ref('int_cells') }}
 ),
 
 cell_cohorts as (
@@ -37,6 +35,8 @@ benchmark_buckets as (
             and benchmarks.stage_id = cells.stage_id
             and benchmarks.segment_dimension = cells.segment_dimension
             and benchmarks.segment_value = cells.segment_value
+            and benchmarks.curve_kind
+            = coalesce(cells.metric_id, benchmarks.curve_kind)
             and cells.weeks_back = 0
             and cells.has_curve
     inner join buckets

@@ -42,7 +42,6 @@ judged_gaps as (
     where
         metrics.scale = 'proportion'
         and verdicts.segment_dimension = 'all'
-        and verdicts.touchpoint_id is null
         and verdicts.verdict in ('lagging', 'ahead', 'at_par', 'unclear')
 ),
 
@@ -61,7 +60,6 @@ trailing_measures as (
     from measures
     where
         period_grain = 'trailing_13_weeks'
-        and touchpoint_id is null
         and n > 0
 ),
 
@@ -563,8 +561,10 @@ worded as (
         judged_gaps.stage_id,
         'association' as evidence,
         lower(metrics.label) as metric_label,
-        {{ words_text('ranked.segment_dimension') }}
-        || coalesce(' ' || ranked.segment_value, '') as segment_name
+        coalesce(
+            {{ segment_text('ranked.segment_dimension', 'ranked.segment_value') }},
+            {{ words_text('ranked.segment_dimension') }}
+        ) as segment_name
     from ranked
     inner join judged_gaps
         on ranked.gap_id = judged_gaps.gap_id

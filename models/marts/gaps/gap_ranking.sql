@@ -168,6 +168,7 @@ texts as (
         verdicts.n_clusters,
         verdicts.past_n,
         verdicts.past_n_clusters,
+        verdicts.response_rate,
         {{ subject_text(
             'metrics.label', 'verdicts.stage_id', 'journeys.name',
             'verdicts.segment_dimension', 'verdicts.segment_value',
@@ -226,7 +227,7 @@ clauses as (
                     end
                     || ' reaching ' || success_text
                     || case
-                        when some_value is null then ''
+                        when coalesce(some_value, 0) = 0 then ''
                         else
                             ' and ' || {{ grouped_text('some_value') }}
                             || coalesce(' ' || currency, '')
@@ -275,6 +276,21 @@ sentences as (
                 then
                     ' is not yet compared with ' || benchmark_text
                     || ': no 13 weeks have had their window to the end'
+            when
+                verdict = 'too_few_data'
+                and response_rate < {{ var('minimum_response_rate') }}
+                and least(
+                    n,
+                    n_clusters,
+                    coalesce(past_n, n),
+                    coalesce(past_n_clusters, n_clusters)
+                ) >= {{ var('minimum_n') }}
+                then
+                    ' has too few data to be compared with ' || benchmark_text
+                    || ': only ' || {{ percent_text('response_rate') }}
+                    || ' of those asked answered, where '
+                    || {{ percent_text(var('minimum_response_rate')) }}
+                    || ' are needed'
             when verdict = 'too_few_data'
                 then
                     ' has too few data to be compared with ' || benchmark_text

@@ -185,7 +185,7 @@ suggestions as (
         'Nothing runs against ' || label || ' at ' || stage_id
         || case
             when segment_dimension = 'all' then ''
-            else ' for ' || segment_dimension || ' ' || segment_value
+            else ' for ' || {{ segment_text('segment_dimension', 'segment_value') }}
         end
         || '. Suggested: ' || replace(category, '_', ' ') || ', since '
         || category_reason || '.'

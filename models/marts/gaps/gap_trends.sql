@@ -25,9 +25,7 @@ journeys as (
 ),
 
 given_benchmarks as (
-    select
-        *,
-        '' as touchpoint_key
+    select *
     from benchmarks
     where benchmark_kind in ('industry', 'target')
 ),
@@ -38,8 +36,8 @@ single_segments as (
     where not is_pair
 ),
 
--- A grain and a touchpoint to join by: a condition on one side alone would have DuckDB
--- compare all with all.
+-- A grain to join by: a condition on one side alone would have DuckDB compare all with
+-- all.
 trailing_periods as (
     select
         *,
@@ -51,7 +49,6 @@ trailing_periods as (
 periodic_measures as (
     select
         *,
-        coalesce(touchpoint_id, '') as touchpoint_key,
         case
             when period_grain = 'week' then (period_start + interval '7' day)::date
             else (period_start + interval '91' day)::date
@@ -82,7 +79,6 @@ shown_measures as (
                 periodic_measures.journey_id,
                 periodic_measures.metric_id,
                 periodic_measures.stage_id,
-                periodic_measures.touchpoint_key,
                 periodic_measures.segment_dimension,
                 periodic_measures.segment_value,
                 periodic_measures.period_grain,
@@ -170,7 +166,6 @@ compared as (
             shown_measures.journey_id = previous_measures.journey_id
             and shown_measures.metric_id = previous_measures.metric_id
             and shown_measures.stage_id = previous_measures.stage_id
-            and shown_measures.touchpoint_key = previous_measures.touchpoint_key
             and shown_measures.segment_dimension
             = previous_measures.segment_dimension
             and shown_measures.segment_value = previous_measures.segment_value
@@ -355,7 +350,6 @@ final as (
             sentences.journey_id = benchmarks.journey_id
             and sentences.metric_id = benchmarks.metric_id
             and sentences.stage_id = benchmarks.stage_id
-            and sentences.touchpoint_key = benchmarks.touchpoint_key
             and sentences.segment_dimension = benchmarks.segment_dimension
             and sentences.segment_value = benchmarks.segment_value
             and sentences.period_grain = benchmarks.period_grain

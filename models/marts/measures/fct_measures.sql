@@ -32,6 +32,10 @@ rule_rates as (
     select * from {{ ref('measure_rule_rates') }}
 ),
 
+scores as (
+    select * from {{ ref('measure_scores') }}
+),
+
 -- Every family emits the columns of this table in this order, by contract.
 unioned as (
     select * from conversion_rate
@@ -49,6 +53,18 @@ unioned as (
     select * from identified_rate
     union all
     select * from rule_rates
+    union all
+    select * from scores
+),
+
+with_touchpoints as (
+    select
+        *,
+        case
+            when segment_dimension = 'touchpoint' and segment_value <> 'other'
+                then segment_value
+        end as touchpoint_of_segment
+    from unioned
 ),
 
 final as (
@@ -56,7 +72,7 @@ final as (
         journey_id,
         metric_id,
         stage_id,
-        touchpoint_id,
+        touchpoint_of_segment as touchpoint_id,
         segment_dimension,
         segment_value,
         period_grain,
@@ -72,7 +88,7 @@ final as (
         naive_value,
         is_mature,
         is_partial
-    from unioned
+    from with_touchpoints
 )
 
 select * from final

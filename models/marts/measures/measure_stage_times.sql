@@ -14,6 +14,18 @@ value_clusters as (
     where value_timed_entries > 0
 ),
 
+unit_times as (
+    select * from {{ ref('int_segment_times') }}
+),
+
+cell_cohorts as (
+    select * from {{ ref('int_cell_cohorts') }}
+),
+
+registry as (
+    select * from {{ ref('metrics') }}
+),
+
 curves as (
     select * from {{ ref('int_survival_curves') }}
 ),
@@ -48,6 +60,22 @@ counts as (
         value_timed_clusters as n_clusters,
         timed_values as numerator
     from value_clusters
+    union all
+    select
+        unit_times.metric_family as curve_kind,
+        cell_cohorts.cell_number,
+        count(*) as n,
+        count(distinct unit_times.cluster_id) as n_clusters,
+        sum(case when unit_times.is_event then 1 else 0 end) as numerator
+    from unit_times
+    inner join cell_cohorts
+        on
+            unit_times.stage_number = cell_cohorts.stage_number
+            and unit_times.segment_number = cell_cohorts.segment_number
+            and unit_times.cohort_start = cell_cohorts.cohort_start
+    group by
+        unit_times.metric_family,
+        cell_cohorts.cell_number
 ),
 
 metrics as (
@@ -85,6 +113,13 @@ metrics as (
         'time_to_value_p50' as metric_id,
         'first_value' as curve_kind,
         'p50' as level_name
+    union all
+    select
+        metric_id,
+        {{ metric_family('metric_id') }} as curve_kind,
+        right(metric_id, 3) as level_name
+    from registry
+    where {{ quantile_level('metric_id') }} is not null
 ),
 
 crossings as (

@@ -18,6 +18,10 @@ segment_dimensions as (
     select * from {{ ref('segment_dimensions') }}
 ),
 
+measured_segments as (
+    select * from {{ ref('int_measured_segments') }}
+),
+
 previous_measures as (
     {{ previous_measures() }}
 ),
@@ -77,15 +81,20 @@ shown as (
 ),
 
 mapped_dimensions as (
-    select distinct
+    select
         journey_id,
         'all' as dimension
     from definitions
-    union all
+    union
     select
         journey_id,
         dimension
     from segment_dimensions
+    union
+    select
+        journey_id,
+        segment_dimension as dimension
+    from measured_segments
 ),
 
 -- A lower as_of hides periods; when it is raised again they must be what they were.
