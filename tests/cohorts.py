@@ -15,6 +15,9 @@ from lifelines import KaplanMeierFitter
 
 from tests.conftest import Workbench
 
+# The 0.975 quantile of the normal distribution.
+Z = 1.959963984540054
+
 
 def kaplan_meier(units: pd.DataFrame) -> KaplanMeierFitter:
     return KaplanMeierFitter().fit(units["duration_us"], units["is_event"])
@@ -133,3 +136,12 @@ def first_fallen(times: np.ndarray, curve: np.ndarray, level: float) -> int | No
 
 def whole_us(days: float) -> int | None:
     return None if math.isnan(days) else round(days * 86_400e6)
+
+
+def nps_interval(promoters: int, detractors: int, n: int) -> tuple[float, float, float]:
+    """Value and ends: a difference of two shares of a multinomial with half a count a class."""
+    total = n + 1.5
+    up, down = (promoters + 0.5) / total, (detractors + 0.5) / total
+    spread = Z * math.sqrt((up + down - (up - down) ** 2) / total)
+    low, high = 100 * (up - down - spread), 100 * (up - down + spread)
+    return 100 * (promoters - detractors) / n, max(low, -100), min(high, 100)

@@ -28,8 +28,12 @@ Row = dict[str, Any]
 Rows = dict[str, list[Row]]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
-# Marts that are empty without benchmarks or actions, of which these maps have none.
-NEEDS_MORE_OF_A_MAP = ("marts.gap", "marts.fct_action")
+# Marts that are empty without benchmarks, actions, surveys, key moments or process logs, of
+# which these have none.
+NEEDS_MORE_OF_A_MAP = (
+    *("marts.gap", "marts.fct_action", "marts.fct_work_items", "marts.fct_key_moments"),
+    *("marts.fct_feedback", "marts.fct_survey_responses", "marts.measure_scores"),
+)
 START = datetime(2025, 1, 1)
 EXTRACTED = datetime(2026, 6, 1)
 SECOND = timedelta(seconds=1)

@@ -212,6 +212,8 @@ def test_curves_are_exact_at_their_points(name: str, request: pytest.FixtureRequ
     )
     measured = workbench.frame(TOTAL_TIMES)
     units_by_kind = cohort_units(workbench)
+    # The medians of contacts and of waits between owners are in test_units.py.
+    curves = curves[curves["curve_kind"].isin(units_by_kind)]
     keys = ["journey_id", *CELL, "curve_kind"]
     assert set(curves["period_grain"]) == {"trailing_13_weeks", "all"}
     assert curves.groupby(keys).ngroups > 10
@@ -684,12 +686,13 @@ def test_value_at_stake_follows_from_the_converters(demo: Workbench) -> None:
 
 
 def test_every_sentence_is_said(demo: Workbench) -> None:
+    """Values of segments are said as the data have them."""
     for mart in ("gap_ranking", "gap_trends"):
-        sentences = [str(row[0]) for row in demo.query(f"select sentence from marts.{mart}")]
-        assert len(sentences) > 100
-        for sentence in sentences:
+        rows = demo.query(f"select sentence, segment_value from marts.{mart}")
+        assert len(rows) > 100
+        for sentence, segment_value in ((str(said), str(value)) for said, value in rows):
             assert sentence.endswith(".")
-            assert not set(sentence) & set("{}_"), sentence
+            assert not set(sentence.replace(f" {segment_value} ", " ")) & set("{}_"), sentence
             assert "None" not in sentence
 
 
@@ -699,6 +702,7 @@ def test_the_demo_shows_what_was_planted(demo: Workbench) -> None:
         """
         select * from marts.gap_ranking
         where benchmark_kind <> 'own_past' and segment_dimension = 'all'
+            and metric_id in ('conversion_rate', 'time_in_stage_p50')
         """
     ).set_index("benchmark_id")
     lagging = ranking[ranking["verdict"] == "lagging"]

@@ -93,6 +93,7 @@ def company(
             """
             select * from marts.gap_ranking
             where segment_dimension = 'all' and benchmark_kind <> 'own_past'
+                and metric_id in ('conversion_rate', 'time_in_stage_p50')
             """
         ).set_index("benchmark_id"),
         workbench.frame(

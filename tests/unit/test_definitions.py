@@ -141,6 +141,17 @@ def test_the_job_and_its_schedule_are_described() -> None:
     assert "off until" not in (refresh_schedule(Environment.PROD).description or "")
 
 
+def test_names_fit_what_a_server_calls_a_relation(manifest: dict[str, Any]) -> None:
+    """A unit test is a relation of its name; DuckDB would take any length, PostgreSQL takes 63."""
+    names = [
+        node.get("alias") or node["name"]
+        for kind in ("nodes", "unit_tests")
+        for node in manifest[kind].values()
+    ]
+    assert names
+    assert [name for name in names if len(name) > 63] == []
+
+
 def test_every_dbt_source_is_landed(graph: AssetGraph, manifest: dict[str, Any]) -> None:
     sources = {
         dg.AssetKey([source["schema"], source["name"]]) for source in manifest["sources"].values()

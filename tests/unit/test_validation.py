@@ -290,10 +290,85 @@ SOUND: dict[str, dict[str, Any]] = {
         "sentence": "chat_started goes with 20 % against 40 % of the others.",
     },
     "marts.fct_stage_visits": VISIT,
+    "marts.fct_touchpoint_events": {
+        "touchpoint_event_id": "loan:events:e1",
+        "journey_id": "loan",
+        "entity_id": "c1",
+        "touchpoint_id": "chat",
+        "occurred_at": "2024-01-01 00:00:00",
+        "responded_at": "2024-01-01 00:01:00",
+        "response_us": 60_000_000,
+        "case_id": "loan:c1:1",
+        "visit_id": "loan:c1:1:1",
+        "stage_id": "submitted",
+    },
+    "marts.fct_work_items": {
+        "work_item_id": "loan:c1:check:1",
+        "journey_id": "loan",
+        "entity_id": "c1",
+        "activity": "check",
+        "item_number": 1,
+        "item_state": "completed",
+        "scheduled_at": "2024-01-01 00:00:00",
+        "started_at": "2024-01-01 01:00:00",
+        "completed_at": "2024-01-01 02:00:00",
+        "queue_us": 3_600_000_000,
+        "service_us": 3_600_000_000,
+        "idle_us": 0,
+        "log_rows": 3,
+    },
+    "marts.gap_touchpoints": {
+        "finding_id": "hand_off:loan:submitted:a → b",
+        "finding_kind": "hand_off",
+        "journey_id": "loan",
+        "stage_id": "submitted",
+        "pair": "a → b",
+        "n": 100,
+        "n_affected": 20,
+        "share": 0.2,
+        "median_wait_days": 6.0,
+        "median_working_wait_days": 1.5,
+        "excess_days": 500.0,
+        "finding_rank": 1,
+        "sentence": "a → b at submitted (Loan): of 100 cases 20 % did not go on.",
+    },
+    "marts.gap_touchpoint_paths": {
+        "journey_id": "loan",
+        "stage_id": "submitted",
+        "touchpoint_id": "chat",
+        "n": 100,
+        "converters": 40,
+        "leavers": 60,
+        "cases_with": 50,
+        "converters_with": 30,
+        "leavers_with": 20,
+        "cases_without": 50,
+        "converters_without": 10,
+        "converter_share": 0.75,
+        "leaver_share": 0.33,
+        "rate_with": 0.6,
+        "rate_without": 0.2,
+        "note": "association",
+        "sentence": "Chat at submitted (Loan): of 50 cases 60 % went on. An association.",
+    },
     "marts.fct_visit_segments": {
         "visit_id": "v1",
         "segment_dimension": "region",
         "segment_value": "uk",
+    },
+    "marts.fct_survey_responses": {
+        "response_id": "r1",
+        "customer_id": "c1",
+        "survey": "nps",
+        "score": 9,
+        "scale_min": 0,
+        "scale_max": 10,
+        "is_higher_better": True,
+        "score_on_scale": 9,
+        "nps_class": "promoter",
+        "is_scored": True,
+        "asked_at": "2024-01-01 00:00:00",
+        "answered_at": "2024-01-02 00:00:00",
     },
     "marts.fct_stage_transitions": {
         "transition_id": "t1",
@@ -309,6 +384,33 @@ SOUND: dict[str, dict[str, Any]] = {
         "from_owner_team": "web",
         "to_owner_team": "risk",
         "is_handoff": True,
+    },
+    "marts.fct_support_contacts": {
+        "support_contact_id": "s1",
+        "customer_id": "c1",
+        "channel": "call",
+        "topic": "billing",
+        "opened_at": "2024-01-01 00:00:00",
+        "first_response_us": 60_000_000,
+        "resolution_us": 3_600_000_000,
+        "episode_id": "s1",
+        "is_first_of_episode": True,
+        "is_resolved_at_first_contact": True,
+        "is_repeated": False,
+        "is_repeated_on_channel": False,
+        "is_repeated_on_other_channel": False,
+        "next_contact_at": "2024-01-03 00:00:00",
+        "reopenings": 0,
+        "team_changes": 1,
+    },
+    "marts.fct_moment_stages": {
+        "moment_kind": "support_contact",
+        "moment_id": "s1",
+        "journey_id": "loan",
+        "stage_id": "submitted",
+        "visit_id": "v1",
+        "case_id": "c1",
+        "moment_at": "2024-01-01 00:00:00",
     },
     "marts.fct_funnel_attempts": {
         "attempt_id": "signup:c1:1",
@@ -352,6 +454,30 @@ SOUND: dict[str, dict[str, Any]] = {
         "survival_high": 0.9,
         "naive_survival": 0.75,
     },
+    "marts.fct_key_moments": {
+        "journey_id": "loan",
+        "stage_id": "approved",
+        "key_moment": "first_value",
+        "segment_dimension": "all",
+        "segment_value": "all",
+        "period_grain": "all",
+        "period_start": "2024-01-01",
+        "window_days": 30,
+        "n": 100,
+        "reached": 60,
+        "reach": 0.6,
+        "reach_ci_low": 0.5,
+        "reach_ci_high": 0.7,
+        "days_to_reach_p50": 6.5,
+        "days_to_reach_ci_low": 5.5,
+        "days_to_reach_ci_high": 7.5,
+        "csat_n": 40,
+        "csat": 0.8,
+        "csat_ci_low": 0.65,
+        "csat_ci_high": 0.9,
+        "nps_n": 12,
+        "nps_note": "too few answers",
+    },
     "marts.fct_journey_coverage": {
         "journey_id": "loan",
         "stage_id": "submitted",
@@ -371,6 +497,36 @@ SOUND: dict[str, dict[str, Any]] = {
         "excluded_entities": 2,
         "journey_entities": 110,
         "journey_excluded_entities": 2,
+    },
+    "marts.fct_feedback": {
+        "response_id": "r1",
+        "survey": "nps",
+        "verbatim": "Slow. Please write to [email].",
+        "is_truncated": False,
+        "answered_at": "2024-01-01 00:00:00",
+        "followed_up_at": "2024-01-01 00:01:00",
+        "topics": 1,
+        "is_classified": True,
+        "follow_up_us": 60_000_000,
+        "is_loop_closed": True,
+    },
+    "marts.fct_feedback_topics": {
+        "response_id": "r1",
+        "topic": "speed",
+        "feedback_type": "reliability",
+        "pattern": "slow*",
+        "language": "en",
+        "survey": "nps",
+        "score": 3,
+        "answered_at": "2024-01-01 00:00:00",
+        "nps_class": "detractor",
+    },
+    "marts.gap_unclassified_phrases": {
+        "phrase_rank": 1,
+        "phrase": "dark mode",
+        "words": 2,
+        "n": 3,
+        "example_response_id": "r2",
     },
     "marts.fct_restatements": {key: value for key, value in TOTAL.items() if "ci_" not in key}
     | {
@@ -676,6 +832,43 @@ BREACHES = [
         {"segment_dimension": "plan", "segment_value": "(unknown)"},
         {"dimensions_are_known_of_some_visits"},
     ),
+    ("marts.fct_survey_responses", {"response_id": None}, {"response_id_is_known"}),
+    (
+        "marts.fct_survey_responses",
+        {"survey": None, "nps_class": None},
+        {"survey_is_known"},
+    ),
+    ("marts.fct_survey_responses", {"is_scored": None}, {"is_scored_is_known"}),
+    ("marts.fct_survey_responses", {"asked_at": None}, {"asked_at_is_known"}),
+    (
+        "marts.fct_survey_responses",
+        {"survey": "smiles", "nps_class": None},
+        {"survey_is_a_known_kind"},
+    ),
+    (
+        "marts.fct_survey_responses",
+        {"unscored_reason": "off_scale"},
+        {"what_is_not_scored_says_why"},
+    ),
+    ("marts.fct_survey_responses", {"is_top_box": True}, {"classes_are_of_their_survey"}),
+    ("marts.fct_survey_responses", {"nps_class": "passive"}, {"classes_are_those_of_the_score"}),
+    (
+        "marts.fct_survey_responses",
+        {"score_on_scale": 11},
+        {"scores_are_on_their_scale"},
+    ),
+    ("marts.fct_survey_responses", {"answered_at": None}, {"scores_have_a_time"}),
+    (
+        "marts.fct_survey_responses",
+        {
+            "survey": "ces",
+            "nps_class": None,
+            "is_scored": False,
+            "score_on_scale": None,
+            "unscored_reason": "no_range",
+        },
+        {"each_survey_has_a_score"},
+    ),
     ("marts.fct_stage_transitions", {"duration_us": -1}, {"duration_is_not_negative"}),
     ("marts.fct_stage_transitions", {"to_stage_id": "submitted"}, {"steps_change_the_stage"}),
     ("marts.fct_stage_transitions", {"to_owner_team": "web"}, {"handoffs_change_the_owner"}),
@@ -684,6 +877,112 @@ BREACHES = [
         {"transition_kind": "lapsed"},
         {"transition_kind_is_a_known_kind"},
     ),
+    (
+        "marts.fct_support_contacts",
+        {"support_contact_id": None, "episode_id": "s0", "is_first_of_episode": None}
+        | {"is_resolved_at_first_contact": None},
+        {"support_contact_id_is_known", "episodes_are_named_after_their_first_contact"},
+    ),
+    ("marts.fct_support_contacts", {"opened_at": None}, {"opened_at_is_known"}),
+    ("marts.fct_support_contacts", {"channel": "fax"}, {"channel_is_a_known_kind"}),
+    ("marts.fct_support_contacts", {"first_response_us": -1}, {"first_response_is_not_negative"}),
+    ("marts.fct_support_contacts", {"resolution_us": -1}, {"resolution_is_not_negative"}),
+    ("marts.fct_support_contacts", {"reopenings": -1}, {"reopenings_is_not_negative"}),
+    ("marts.fct_support_contacts", {"team_changes": -1}, {"team_changes_is_not_negative"}),
+    (
+        "marts.fct_support_contacts",
+        {"next_contact_at": "2023-12-31"},
+        {"next_contact_at_is_not_before_opened_at"},
+    ),
+    (
+        "marts.fct_support_contacts",
+        {"episode_id": "s0"},
+        {"episodes_are_named_after_their_first_contact"},
+    ),
+    (
+        "marts.fct_support_contacts",
+        {"is_repeated": True},
+        {"first_contacts_are_resolved_or_repeated"},
+    ),
+    (
+        "marts.fct_support_contacts",
+        {"is_repeated": None, "is_repeated_on_channel": None},
+        {"first_contacts_are_resolved_or_repeated"},
+    ),
+    (
+        "marts.fct_support_contacts",
+        {"is_repeated_on_other_channel": True},
+        {"repeats_on_a_channel_are_repeats"},
+    ),
+    ("marts.fct_moment_stages", {"moment_id": None}, {"moment_id_is_known"}),
+    ("marts.fct_moment_stages", {"moment_id": "s2", "stage_id": None}, {"stage_id_is_known"}),
+    ("marts.fct_moment_stages", {"moment_id": "s3", "visit_id": None}, {"visit_id_is_known"}),
+    ("marts.fct_moment_stages", {"moment_id": "s4", "moment_at": None}, {"moment_at_is_known"}),
+    ("marts.fct_moment_stages", {"journey_id": None}, {"journey_id_is_known"}),
+    ("marts.fct_moment_stages", {"moment_kind": "visit"}, {"moment_kind_is_a_known_kind"}),
+    ("marts.fct_moment_stages", {"stage_id": "approved"}, {"moments_are_in_one_stage"}),
+    (
+        "marts.fct_touchpoint_events",
+        {"touchpoint_event_id": None},
+        {"touchpoint_event_id_is_known"},
+    ),
+    ("marts.fct_touchpoint_events", {"journey_id": None}, {"journey_id_is_known"}),
+    ("marts.fct_touchpoint_events", {"entity_id": None}, {"entity_id_is_known"}),
+    ("marts.fct_touchpoint_events", {"touchpoint_id": None}, {"touchpoint_id_is_known"}),
+    ("marts.fct_touchpoint_events", {"occurred_at": None}, {"occurred_at_is_known"}),
+    (
+        "marts.fct_touchpoint_events",
+        {"responded_at": "2023-12-31 00:00:00"},
+        {"answers_follow_questions"},
+    ),
+    ("marts.fct_touchpoint_events", {"response_us": -1}, {"answers_follow_questions"}),
+    ("marts.fct_touchpoint_events", {"responded_at": None}, {"answers_follow_questions"}),
+    ("marts.fct_touchpoint_events", {"case_id": None}, {"visits_have_cases_and_stages"}),
+    ("marts.fct_touchpoint_events", {"stage_id": None}, {"visits_have_cases_and_stages"}),
+    ("marts.fct_work_items", {"work_item_id": None}, {"work_item_id_is_known"}),
+    ("marts.fct_work_items", {"journey_id": None}, {"journey_id_is_known"}),
+    ("marts.fct_work_items", {"entity_id": None}, {"entity_id_is_known"}),
+    ("marts.fct_work_items", {"activity": None}, {"activity_is_known"}),
+    (
+        "marts.fct_work_items",
+        {"item_state": "done"},
+        {"item_state_is_a_known_one", "states_follow_from_times"},
+    ),
+    ("marts.fct_work_items", {"queue_us": -1}, {"work_takes_time"}),
+    ("marts.fct_work_items", {"service_us": -1}, {"work_takes_time"}),
+    ("marts.fct_work_items", {"idle_us": -1}, {"work_takes_time"}),
+    ("marts.fct_work_items", {"item_state": "in_work"}, {"states_follow_from_times"}),
+    ("marts.fct_work_items", {"scheduled_at": "2024-01-01 01:00:01"}, {"states_follow_from_times"}),
+    ("marts.fct_work_items", {"completed_at": "2024-01-01 00:59:59"}, {"states_follow_from_times"}),
+    ("marts.fct_work_items", {"log_rows": 0}, {"items_are_made_of_rows"}),
+    ("marts.gap_touchpoints", {"finding_id": None}, {"finding_id_is_known"}),
+    ("marts.gap_touchpoints", {"sentence": None}, {"sentence_is_known"}),
+    ("marts.gap_touchpoints", {"finding_kind": "rumour"}, {"finding_kind_is_a_known_kind"}),
+    (
+        "marts.gap_touchpoints",
+        {"warning": "beware", "finding_rank": None},
+        {"warning_is_a_known_kind"},
+    ),
+    ("marts.gap_touchpoints", {"share": 1.5}, {"share_is_a_share"}),
+    ("marts.gap_touchpoints", {"finding_rank": 0}, {"finding_rank_starts_at_1"}),
+    ("marts.gap_touchpoints", {"warning": "begins_late"}, {"warned_findings_are_not_ranked"}),
+    ("marts.gap_touchpoints", {"finding_rank": None}, {"warned_findings_are_not_ranked"}),
+    ("marts.gap_touchpoints", {"n_affected": 101}, {"affected_are_some_of_all"}),
+    ("marts.gap_touchpoints", {"share": None}, {"affected_are_some_of_all"}),
+    ("marts.gap_touchpoints", {"journey_id": None}, {"hand_offs_have_a_journey_and_a_pair"}),
+    ("marts.gap_touchpoints", {"pair": None}, {"hand_offs_have_a_journey_and_a_pair"}),
+    ("marts.gap_touchpoints", {"median_wait_days": -1}, {"waits_are_finite_and_not_negative"}),
+    ("marts.gap_touchpoints", {"excess_days": float("inf")}, {"waits_are_finite_and_not_negative"}),
+    ("marts.gap_touchpoint_paths", {"journey_id": None}, {"journey_id_is_known"}),
+    ("marts.gap_touchpoint_paths", {"stage_id": None}, {"stage_id_is_known"}),
+    ("marts.gap_touchpoint_paths", {"touchpoint_id": None}, {"touchpoint_id_is_known"}),
+    ("marts.gap_touchpoint_paths", {"sentence": None}, {"sentence_is_known"}),
+    ("marts.gap_touchpoint_paths", {"warning": "beware"}, {"warning_is_a_known_kind"}),
+    ("marts.gap_touchpoint_paths", {"note": "cause"}, {"paths_are_associations"}),
+    ("marts.gap_touchpoint_paths", {"cases_without": 51}, {"groups_add_up"}),
+    ("marts.gap_touchpoint_paths", {"leavers_with": 21}, {"groups_add_up"}),
+    ("marts.gap_touchpoint_paths", {"rate_with": 1.2}, {"rates_are_shares"}),
+    ("marts.gap_touchpoint_paths", {"leaver_share": -0.1}, {"rates_are_shares"}),
     ("marts.fct_funnel_attempts", {"outcome": None}, {"outcome_is_known"}),
     ("marts.fct_funnel_attempts", {"outcome": "lost"}, {"outcome_is_a_known_kind"}),
     ("marts.fct_funnel_attempts", {"attempt_number": 0}, {"attempt_number_starts_at_1"}),
@@ -749,6 +1048,67 @@ BREACHES = [
         {"funnel_id": "checkout", "steps_reached": 2},
         {"no_step_has_more_attempts_than_began"},
     ),
+    ("marts.fct_key_moments", {"n": None}, {"n_is_known"}),
+    ("marts.fct_key_moments", {"stage_id": "a", "reach": None}, {"reach_is_known"}),
+    (
+        "marts.fct_key_moments",
+        {"stage_id": "b", "key_moment": "last_value"},
+        {"key_moment_is_a_known_kind"},
+    ),
+    (
+        "marts.fct_key_moments",
+        {"stage_id": "c", "period_grain": "week"},
+        {"period_grain_is_a_known_kind"},
+    ),
+    (
+        "marts.fct_key_moments",
+        {"stage_id": "d", "reached": 101, "reach": 1.01},
+        {"reached_are_some_of_n", "reach_lies_in_its_interval"},
+    ),
+    ("marts.fct_key_moments", {"stage_id": "e", "reach": 0.65}, {"reach_is_reached_of_n"}),
+    (
+        "marts.fct_key_moments",
+        {"stage_id": "f", "reach_ci_low": 0.61},
+        {"reach_lies_in_its_interval"},
+    ),
+    (
+        "marts.fct_key_moments",
+        {"stage_id": "g", "reach_ci_high": None},
+        {"reach_lies_in_its_interval"},
+    ),
+    (
+        "marts.fct_key_moments",
+        {"stage_id": "h", "days_to_reach_ci_high": 30.5},
+        {"days_are_within_the_window"},
+    ),
+    (
+        "marts.fct_key_moments",
+        {"stage_id": "i", "days_to_reach_ci_low": 6.6},
+        {"days_are_within_the_window"},
+    ),
+    (
+        "marts.fct_key_moments",
+        {"stage_id": "j", "days_to_reach_p50": None},
+        {"a_missing_median_has_a_reason"},
+    ),
+    (
+        "marts.fct_key_moments",
+        {"stage_id": "k", "days_note": "dates only"},
+        {"a_missing_median_has_a_reason"},
+    ),
+    ("marts.fct_key_moments", {"stage_id": "l", "csat": 80}, {"scores_are_shares_and_points"}),
+    (
+        "marts.fct_key_moments",
+        {"stage_id": "ci", "csat_ci_low": 0.81},
+        {"scores_are_shares_and_points"},
+    ),
+    ("marts.fct_key_moments", {"stage_id": "m", "csat": None}, {"a_missing_score_has_a_reason"}),
+    (
+        "marts.fct_key_moments",
+        {"stage_id": "n", "nps_note": None},
+        {"a_missing_score_has_a_reason"},
+    ),
+    ("marts.fct_key_moments", {"stage_id": "o", "window_days": None}, {"window_days_is_known"}),
     ("marts.fct_survival_curves", {"stage_id": "known", "survival": None}, {"survival_is_known"}),
     ("marts.fct_survival_curves", {"curve_kind": "staying"}, {"curve_kind_is_a_known_kind"}),
     ("marts.fct_survival_curves", {"period_grain": "week"}, {"period_grain_is_a_known_kind"}),
@@ -866,6 +1226,28 @@ BREACHES = [
     ),
     ("marts.fct_restatements", {"as_of": "2024-01-31"}, {"as_of_does_not_go_back"}),
     ("marts.fct_restatements", {"through_load_id": 1}, {"late_data_came_with_a_load"}),
+    ("marts.fct_feedback", {"response_id": None}, {"response_id_is_known"}),
+    ("marts.fct_feedback", {"verbatim": None}, {"verbatim_is_known"}),
+    ("marts.fct_feedback", {"verbatim": ""}, {"verbatim_is_short_enough"}),
+    ("marts.fct_feedback", {"verbatim": "x" * 4001}, {"verbatim_is_short_enough"}),
+    ("marts.fct_feedback", {"verbatim": "to b@example.com"}, {"no_e_mail_address_is_published"}),
+    ("marts.fct_feedback", {"survey": "mood"}, {"survey_is_of_the_contract"}),
+    ("marts.fct_feedback", {"answered_at": None}, {"answered_at_is_known"}),
+    ("marts.fct_feedback", {"follow_up_us": -1}, {"follow_up_is_not_negative"}),
+    ("marts.fct_feedback", {"is_loop_closed": False}, {"closed_loops_have_a_follow_up"}),
+    ("marts.fct_feedback", {"follow_up_us": None}, {"closed_loops_have_a_follow_up"}),
+    ("marts.fct_feedback", {"topics": 0}, {"classified_feedback_has_topics"}),
+    ("marts.fct_feedback_topics", {"response_id": None}, {"response_id_is_known"}),
+    ("marts.fct_feedback_topics", {"topic": None}, {"topic_is_known"}),
+    ("marts.fct_feedback_topics", {"feedback_type": "mood"}, {"feedback_type_is_of_the_map"}),
+    ("marts.fct_feedback_topics", {"pattern": None}, {"pattern_is_known"}),
+    ("marts.fct_feedback_topics", {"nps_class": "fan"}, {"nps_class_is_one_of_three"}),
+    ("marts.fct_feedback_topics", {"survey": "csat"}, {"only_an_nps_has_a_class"}),
+    ("marts.gap_unclassified_phrases", {"phrase": None}, {"phrase_is_known"}),
+    ("marts.gap_unclassified_phrases", {"phrase_rank": 101}, {"first_hundred_phrases_are_kept"}),
+    ("marts.gap_unclassified_phrases", {"words": 4}, {"phrase_has_three_words_at_most"}),
+    ("marts.gap_unclassified_phrases", {"n": 2}, {"phrase_is_of_several_responses"}),
+    ("marts.gap_unclassified_phrases", {"example_response_id": None}, {"example_is_known"}),
 ]
 
 
@@ -913,6 +1295,20 @@ def test_every_breach_is_noticed_and_nothing_else(tmp_path, table):
     assert {outcome.exception for outcome in outcomes} == {None}
 
 
+def test_feedback_that_mostly_has_no_topic_is_a_warning(tmp_path):
+    unclassified = SOUND["marts.fct_feedback"] | {"topics": 0, "is_classified": False}
+    with new_warehouse(tmp_path / "w.duckdb") as connection:
+        insert(connection, "marts.fct_feedback", SOUND["marts.fct_feedback"], *[unclassified] * 28)
+    arguments = (DuckDBWarehouse(tmp_path / "w.duckdb"), "marts", ["fct_feedback"])
+    assert failed(run_suites(*arguments, EXPECTATIONS)) == set()
+
+    with duckdb.connect(tmp_path / "w.duckdb") as connection:
+        insert(connection, "marts.fct_feedback", unclassified)
+    outcomes = run_suites(*arguments, EXPECTATIONS)
+    assert failed(outcomes) == {"most_feedback_is_classified"}
+    assert not any(outcome.blocks for outcome in outcomes)
+
+
 def test_a_funnel_whose_attempts_all_stop_at_the_first_step_is_a_warning(tmp_path):
     stopped = SOUND["marts.fct_funnel_attempts"] | {"furthest_step": 1}
     with new_warehouse(tmp_path / "w.duckdb") as connection:
@@ -924,6 +1320,23 @@ def test_a_funnel_whose_attempts_all_stop_at_the_first_step_is_a_warning(tmp_pat
         insert(connection, "marts.fct_funnel_attempts", stopped)
     outcomes = run_suites(*arguments, EXPECTATIONS)
     assert failed(outcomes) == {"some_attempts_pass_the_first_step"}
+    assert not any(outcome.blocks for outcome in outcomes)
+
+
+def test_a_desk_that_seldom_says_who_asked_what_is_a_warning(tmp_path):
+    sound = SOUND["marts.fct_support_contacts"]
+    keyless = dict.fromkeys(("topic", "episode_id", "is_first_of_episode", "is_repeated"))
+    keyless |= dict.fromkeys(("is_resolved_at_first_contact", "is_repeated_on_channel"))
+    with new_warehouse(tmp_path / "w.duckdb") as connection:
+        rows = [sound] * 49 + [sound | keyless] * 50
+        insert(connection, "marts.fct_support_contacts", *rows)
+    arguments = (DuckDBWarehouse(tmp_path / "w.duckdb"), "marts", ["fct_support_contacts"])
+    assert failed(run_suites(*arguments, EXPECTATIONS)) == set()
+
+    with duckdb.connect(tmp_path / "w.duckdb") as connection:
+        insert(connection, "marts.fct_support_contacts", sound | keyless)
+    outcomes = run_suites(*arguments, EXPECTATIONS)
+    assert failed(outcomes) == {"most_contacts_have_a_customer_and_a_topic"}
     assert not any(outcome.blocks for outcome in outcomes)
 
 
