@@ -145,9 +145,14 @@ def test_periods_are_mature_by_the_journeys_window(
         zone, through = entry.loc[journey, ["time_zone", "observed_through"]]
         windows = pd.Timedelta(days=int(entry.loc[journey, "window_days"]))
 
-        def is_over(day: pd.Timestamp, zone: str = zone, windows: pd.Timedelta = windows) -> bool:
+        def is_over(
+            day: pd.Timestamp,
+            zone: str = zone,
+            windows: pd.Timedelta = windows,
+            through: pd.Timestamp = through,
+        ) -> bool:
             midnight = day.tz_localize(zone).tz_convert("UTC").tz_localize(None)
-            return bool(midnight + windows <= through)  # noqa: B023
+            return bool(midnight + windows <= through)
 
         assert end.weekday() == 0
         assert is_over(end)

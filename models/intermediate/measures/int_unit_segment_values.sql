@@ -2,16 +2,8 @@
     lie below zero, those of visits above. -#}
 with
 
-rate_units as (
-    select * from {{ ref('int_rate_units') }}
-),
-
-time_units as (
-    select * from {{ ref('int_time_units') }}
-),
-
-score_units as (
-    select * from {{ ref('int_survey_score_units') }}
+units as (
+    select * from {{ ref('int_measured_units') }}
 ),
 
 dimensions as (
@@ -22,17 +14,7 @@ journey_units as (
     select distinct
         journey_id,
         unit_id
-    from rate_units
-    union
-    select distinct
-        journey_id,
-        unit_id
-    from time_units
-    union
-    select distinct
-        journey_id,
-        unit_id
-    from score_units
+    from units
 ),
 
 value_counts as (

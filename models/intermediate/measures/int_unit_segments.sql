@@ -2,16 +2,8 @@
     its moment, alone and in pairs, and those of its own. -#}
 with
 
-rate_units as (
-    select * from {{ ref('int_rate_units') }}
-),
-
-time_units as (
-    select * from {{ ref('int_time_units') }}
-),
-
-score_units as (
-    select * from {{ ref('int_survey_score_units') }}
+units as (
+    select * from {{ ref('int_measured_units') }}
 ),
 
 unit_stages as (
@@ -36,35 +28,6 @@ dimensions as (
 
 segment_values as (
     select * from {{ ref('int_unit_segment_values') }}
-),
-
-units as (
-    select
-        metric_id,
-        journey_id,
-        stage_id,
-        unit_id,
-        only_dimension,
-        measured_at
-    from rate_units
-    union all
-    select
-        metric_family as metric_id,
-        journey_id,
-        stage_id,
-        unit_id,
-        only_dimension,
-        measured_at
-    from time_units
-    union all
-    select
-        metric_id,
-        journey_id,
-        stage_id,
-        unit_id,
-        only_dimension,
-        measured_at
-    from score_units
 ),
 
 numbered_units as (

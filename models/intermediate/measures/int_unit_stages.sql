@@ -2,16 +2,8 @@
     which some units are made of. -#}
 with
 
-rate_units as (
-    select * from {{ ref('int_rate_units') }}
-),
-
-time_units as (
-    select * from {{ ref('int_time_units') }}
-),
-
-score_units as (
-    select * from {{ ref('int_survey_score_units') }}
+units as (
+    select * from {{ ref('int_measured_units') }}
 ),
 
 observations as (
@@ -39,31 +31,7 @@ extents as (
         stage_id,
         max(window_days) as window_days,
         max(observed_through) as observed_through
-    from rate_units
-    group by
-        metric_id,
-        journey_id,
-        stage_id
-    union all
-    select
-        metric_family as metric_id,
-        journey_id,
-        stage_id,
-        max(window_days) as window_days,
-        max(observed_through) as observed_through
-    from time_units
-    group by
-        metric_family,
-        journey_id,
-        stage_id
-    union all
-    select
-        metric_id,
-        journey_id,
-        stage_id,
-        max(window_days) as window_days,
-        max(observed_through) as observed_through
-    from score_units
+    from units
     group by
         metric_id,
         journey_id,

@@ -2,16 +2,8 @@
     visit began: what a record said by then, what the visit has by its events. -#}
 with
 
-rate_units as (
-    select * from {{ ref('int_rate_units') }}
-),
-
-time_units as (
-    select * from {{ ref('int_time_units') }}
-),
-
-score_units as (
-    select * from {{ ref('int_survey_score_units') }}
+measured_units as (
+    select * from {{ ref('int_measured_units') }}
 ),
 
 visits as (
@@ -46,22 +38,17 @@ event_dimensions as (
     where key_column is null
 ),
 
-{%- set families = ['rate_units', 'time_units', 'score_units'] %}
-
 units as (
-    {%- for family in families %}
-        select
-            journey_id,
-            unit_id,
-            entity_id,
-            attempt_number,
-            visit_number,
-            customer_id,
-            measured_at
-        from {{ family }}
-        where only_dimension is null
-        {{- " union" if not loop.last }}
-    {%- endfor %}
+    select distinct
+        journey_id,
+        unit_id,
+        entity_id,
+        attempt_number,
+        visit_number,
+        customer_id,
+        measured_at
+    from measured_units
+    where only_dimension is null
 ),
 
 asking_units as (

@@ -88,6 +88,66 @@ move_counts as (
         pair
 ),
 
+touchpoint_findings as (
+    select
+        'no_owner' as finding_kind,
+        touchpoint_id,
+        events as n,
+        unowned_events as n_affected,
+        unowned_events::{{ type_double() }} as weight,
+        entities,
+        last_seen_at,
+        null::{{ type_double() }} as median_wait_days,
+        has_rules
+    from touchpoint_use
+    where
+        unowned_events > 0
+        or is_unowned
+    union all
+    select
+        'no_events' as finding_kind,
+        touchpoint_id,
+        events as n,
+        0 as n_affected,
+        case when is_promoted then 1 else 0 end::{{ type_double() }} as weight,
+        entities,
+        last_seen_at,
+        null::{{ type_double() }} as median_wait_days,
+        has_rules
+    from touchpoint_use
+    where events = 0
+    union all
+    select
+        'unanswered' as finding_kind,
+        touchpoint_id,
+        judged_events as n,
+        unanswered_events as n_affected,
+        unanswered_events::{{ type_double() }} as weight,
+        null::bigint as entities,
+        last_seen_at,
+        median_response_days as median_wait_days,
+        has_rules
+    from touchpoint_use
+    where
+        response_event is not null
+        and unanswered_events > 0
+    union all
+    select
+        'late' as finding_kind,
+        touchpoint_id,
+        judged_events as n,
+        late_events as n_affected,
+        late_events::{{ type_double() }} as weight,
+        null::bigint as entities,
+        last_seen_at,
+        median_response_days as median_wait_days,
+        has_rules
+    from touchpoint_use
+    where
+        response_event is not null
+        and late_events > 0
+),
+
 findings as (
     select
         'unmapped_event' as finding_kind,
@@ -114,19 +174,19 @@ findings as (
     from unmapped_events
     union all
     select
-        'no_owner' as finding_kind,
+        finding_kind,
         null::varchar as journey_id,
         null::varchar as stage_id,
         touchpoint_id,
         null::varchar as source,
         null::varchar as event_name,
         null::varchar as pair,
-        events as n,
-        unowned_events as n_affected,
-        unowned_events::{{ type_double() }} as weight,
+        n,
+        n_affected,
+        weight,
         entities,
         last_seen_at,
-        null::{{ type_double() }} as median_wait_days,
+        median_wait_days,
         null::{{ type_double() }} as median_working_wait_days,
         null::integer as window_days,
         null::bigint as other_n,
@@ -135,89 +195,7 @@ findings as (
         null::{{ type_double() }} as excess_days,
         has_rules,
         null::varchar as warning
-    from touchpoint_use
-    where
-        unowned_events > 0
-        or is_unowned
-    union all
-    select
-        'no_events' as finding_kind,
-        null::varchar as journey_id,
-        null::varchar as stage_id,
-        touchpoint_id,
-        null::varchar as source,
-        null::varchar as event_name,
-        null::varchar as pair,
-        events as n,
-        0 as n_affected,
-        case when is_promoted then 1 else 0 end::{{ type_double() }} as weight,
-        entities,
-        last_seen_at,
-        null::{{ type_double() }} as median_wait_days,
-        null::{{ type_double() }} as median_working_wait_days,
-        null::integer as window_days,
-        null::bigint as other_n,
-        null::{{ type_double() }} as other_share,
-        null::{{ type_double() }} as other_median_wait_days,
-        null::{{ type_double() }} as excess_days,
-        has_rules,
-        null::varchar as warning
-    from touchpoint_use
-    where events = 0
-    union all
-    select
-        'unanswered' as finding_kind,
-        null::varchar as journey_id,
-        null::varchar as stage_id,
-        touchpoint_id,
-        null::varchar as source,
-        null::varchar as event_name,
-        null::varchar as pair,
-        judged_events as n,
-        unanswered_events as n_affected,
-        unanswered_events::{{ type_double() }} as weight,
-        null::bigint as entities,
-        last_seen_at,
-        median_response_days as median_wait_days,
-        null::{{ type_double() }} as median_working_wait_days,
-        null::integer as window_days,
-        null::bigint as other_n,
-        null::{{ type_double() }} as other_share,
-        null::{{ type_double() }} as other_median_wait_days,
-        null::{{ type_double() }} as excess_days,
-        has_rules,
-        null::varchar as warning
-    from touchpoint_use
-    where
-        response_event is not null
-        and unanswered_events > 0
-    union all
-    select
-        'late' as finding_kind,
-        null::varchar as journey_id,
-        null::varchar as stage_id,
-        touchpoint_id,
-        null::varchar as source,
-        null::varchar as event_name,
-        null::varchar as pair,
-        judged_events as n,
-        late_events as n_affected,
-        late_events::{{ type_double() }} as weight,
-        null::bigint as entities,
-        last_seen_at,
-        median_response_days as median_wait_days,
-        null::{{ type_double() }} as median_working_wait_days,
-        null::integer as window_days,
-        null::bigint as other_n,
-        null::{{ type_double() }} as other_share,
-        null::{{ type_double() }} as other_median_wait_days,
-        null::{{ type_double() }} as excess_days,
-        has_rules,
-        null::varchar as warning
-    from touchpoint_use
-    where
-        response_event is not null
-        and late_events > 0
+    from touchpoint_findings
     union all
     select
         'overlapping_rules' as finding_kind,

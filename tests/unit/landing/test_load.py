@@ -467,7 +467,7 @@ def test_what_customers_write_lands_as_they_wrote_it(site: Any) -> None:
     """A megabyte of text, from right to left, with pictures of several characters each."""
     verbatims = {
         "long": "não chegou " * 95_325 + "🙁",
-        "hebrew": "\u200fהמשלוח לא הגיע\u200f, מספר 123",  # noqa: RUF001
+        "hebrew": "\u200fהמשלוח לא הגיע\u200f, מספר 123",  # noqa: RUF001 (marks of direction are the case)
         "arabic": "لم يصل الطلب بعد\u061f",
         "family": "\U0001f469\u200d\U0001f469\u200d\U0001f467 ❤\ufe0f \U0001f1e7\U0001f1f7 e\u0301",
         "lines": 'first, "quoted"\nsecond; third\tend',
