@@ -11,7 +11,8 @@ from orchestration.defs.models.assets import build_models, published_marts, sour
 from orchestration.defs.publication.assets import build_publication
 from orchestration.defs.publication.checks import build_marts_gate
 from orchestration.defs.schedules import refresh_job, refresh_schedule
-from orchestration.resources import dbt_manifest, dbt_resource, warehouse_executor
+from orchestration.executor import warehouse_executor
+from orchestration.resources import dbt_manifest, dbt_resource
 from orchestration.settings import Settings
 
 

@@ -1,0 +1,28 @@
+"""The command line: one module per command.
+
+program.py  what they share: errors, options, settings
+console.py  how they write
+
+Dagster, dbt and Great Expectations are imported only by the commands that run them.
+"""
+
+from orchestration.cli.check_map import check_map
+from orchestration.cli.dev import dev
+from orchestration.cli.gaps import gaps
+from orchestration.cli.program import app, load_settings
+from orchestration.cli.run import run
+from orchestration.cli.what_if import what_if
+
+__all__ = ["app", "load_settings", "main"]
+
+# The order of `journey-gaps --help`.
+app.command()(run)
+app.command()(gaps)
+app.command("what-if")(what_if)
+app.command()(dev)
+app.command("check-map")(check_map)
+
+
+def main() -> None:
+    """Entry point of `journey-gaps` and of `python -m orchestration`."""
+    app(prog_name="journey-gaps")

@@ -1,0 +1,136 @@
+"""`journey-gaps what-if`: a journey with its gaps closed."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table as Grid
+
+from orchestration.cli.console import console_of, measured, number
+from orchestration.cli.program import Demo, Format, Home, Map, Written, load_settings
+from orchestration.publish.reading import published_facts
+from orchestration.what_if import Answer, Goal, Lever, QuestionError, answer
+
+
+def what_if(
+    stage: Annotated[
+        list[str] | None,
+        typer.Option(help="A stage to change; repeat it to change several together."),
+    ] = None,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What becomes of it, once for all stages or once each: its `benchmark` (of "
+            "several the furthest, its own past only where it lags behind that; or `industry`, "
+            "`target`, `own_past`), a rate of the cases that move on (`60%`, `0.6`), or the "
+            "median days until then (`2d`). "
+            "Default: benchmark."
+        ),
+    ] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Close every gap of the journey that lags.")
+    ] = False,
+    journey: Annotated[
+        str | None,
+        typer.Option(help="The journey, where the stages leave a doubt which."),
+    ] = None,
+    demo: Demo = False,
+    map_: Map = None,
+    home: Home = None,
+    format_: Written = Format.TABLE,
+) -> None:
+    """What a journey would bring if stages were at their benchmark.
+
+    Successes, value and time of the latest 13 mature weeks: as they are, with each change
+    alone and with all together. Each stage feeds the next, so together is not the sum.
+
+    journey-gaps what-if --demo --stage signed_up --stage offer_sent --to benchmark
+
+    Exit 0: answered; 1: the publication cannot answer; 2: wrong usage, such as a stage that
+    the map has not.
+    """
+    settings = load_settings(demo=demo, map=map_, home=home)
+    try:
+        goals = [Goal.parse(text) for text in to or ["benchmark"]]
+        if all_ and to:
+            raise QuestionError("--all goes to the benchmarks: leave out --to")
+        found = answer(
+            published_facts(settings.published_dir), stage or [], goals, journey, all_gaps=all_
+        )
+    except QuestionError as error:
+        raise typer.BadParameter(str(error)) from error
+    match format_:
+        case Format.JSON:
+            typer.echo(json.dumps(found.record(), default=str, indent=2))
+        case Format.CSV:
+            rows = [
+                {**scenario, "levers": " + ".join(_lever(lever) for lever in own.levers)}
+                for own, scenario in zip(found.scenarios, found.record()["scenarios"], strict=True)
+            ]
+            table = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)
+        case Format.TABLE:
+            console = console_of(sys.stdout)
+            console.print(_scenario_grid(found))
+            for line in _remarks(found):
+                console.print(escape(line), soft_wrap=True)
+
+
+def _scenario_grid(found: Answer) -> Grid:
+    """Scenarios as they fit a screen, without value columns where nothing has a value."""
+    last_day = found.period_end - timedelta(days=1)
+    grid = Grid(
+        title=f"{escape(found.journey_id)}, {found.inflow:,} cases that began "
+        f"{found.period_start} to {last_day}",
+        title_justify="left",
+    )
+    has_value = found.mean_success_value is not None
+    currency = f" {found.currency}" if found.currency else ""
+    grid.add_column("scenario")
+    for heading in ("successes", "added", "cautiously"):
+        grid.add_column(heading, justify="right")
+    if has_value:
+        grid.add_column(f"value{currency}", justify="right")
+        grid.add_column(f"added{currency}", justify="right")
+    for heading in ("days to success", "saved"):
+        grid.add_column(heading, justify="right")
+    for scenario in found.scenarios:
+        cells = (
+            *(scenario.successes, scenario.added_successes, scenario.cautious_added_successes),
+            *((scenario.value, scenario.added_value) if has_value else ()),
+            *(scenario.mean_days_to_success, scenario.saved_days),
+        )
+        name = "\n+ ".join(_lever(lever) for lever in scenario.levers) or "as it is"
+        grid.add_row(escape(name), *(cell(cell) for cell in cells))
+    return grid
+
+
+def _lever(lever: Lever) -> str:
+    """A change as a person says it: signed_up from 40.6% to 60.0% (industry)."""
+    unit = "share" if lever.is_rate else "days"
+    source = f" ({lever.benchmark_kind})" if lever.benchmark_kind else ""
+    actual, desired = measured(lever.actual, unit), measured(lever.desired, unit)
+    return f"{lever.stage_id} from {actual} to {desired}{source}"
+
+
+def _remarks(found: Answer) -> Iterator[str]:
+    """What a reader should know besides the figures."""
+    together = found.scenarios[-1]
+    added, summed = together.added_successes, together.sum_of_single_effects
+    if abs(added - summed) >= 0.05:
+        yield (
+            f"Together they add {number(added)} successes, one by one {number(summed)} in sum: "
+            "each stage feeds the next."
+        )
+    yield (
+        f"As it is, the chain expects {number(found.scenarios[0].successes)} successes; "
+        f"{found.observed_successes:,} have been seen so far."
+    )
+    for note in found.notes:
+        yield f"{note[0].upper()}{note[1:]}."
