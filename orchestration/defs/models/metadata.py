@@ -92,10 +92,17 @@ def _schema(
 ) -> dg.TableSchema:
     """Types as the engine has them, descriptions and tested constraints as the YAML has them."""
     described = node["columns"]
-    tests = {
-        (test["column_name"], test["test_metadata"]["name"])
+    tests = [
+        test["test_metadata"]
         for test in manifest["nodes"].values()
         if test.get("attached_node") == node["unique_id"] and test.get("test_metadata")
+    ]
+    unique = {test["kwargs"]["column_name"] for test in tests if test["name"] == "unique"}
+    never_null = {
+        column
+        for test in tests
+        if test["name"] == "not_null_columns"
+        for column in test["kwargs"]["columns"]
     }
     return dg.TableSchema(
         [
@@ -109,7 +116,7 @@ def _schema(
                     )
                 ),
                 constraints=dg.TableColumnConstraints(
-                    nullable=(name, "not_null") not in tests, unique=(name, "unique") in tests
+                    nullable=name not in never_null, unique=name in unique
                 ),
             )
             for name, column in (measured or described).items()
