@@ -7,6 +7,8 @@ import dagster as dg
 from orchestration.defs.journey_map.assets import journey_map
 from orchestration.defs.landing.assets import build_landing
 from orchestration.defs.landing.checks import build_raw_gate
+from orchestration.defs.landing.days import build_land_day
+from orchestration.defs.landing.sensors import new_files_sensor
 from orchestration.defs.models.assets import build_models, published_marts, source_descriptions
 from orchestration.defs.publication.assets import build_publication
 from orchestration.defs.publication.checks import build_marts_gate
@@ -30,8 +32,9 @@ def defs() -> dg.Definitions:
     return dg.Definitions(
         assets=[*chain, build_publication(marts, required)],
         asset_checks=gates,
-        jobs=[refresh_job],
+        jobs=[refresh_job, build_land_day(settings.landing_first_day)],
         schedules=[refresh_schedule(settings.env)],
+        sensors=[new_files_sensor(settings.env)],
         resources={"settings": settings, "dbt": dbt_resource(settings)},
         executor=warehouse_executor,
     )

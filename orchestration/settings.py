@@ -1,11 +1,14 @@
 """Settings: environment variables JOURNEY_GAPS_* (or .env), each with a command-line flag."""
 
 import hashlib
+import json
 import os
 import re
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -37,6 +40,17 @@ LIBPQ = {
 }
 
 
+# A protocol, perhaps of a chain (`zip://::s3://…`); a drive letter is none.
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(//|:)")
+
+# Where runs start by themselves, a file may still be arriving; a person lands what is there.
+SETTLE_SECONDS: Mapping[Environment, float] = {
+    Environment.DEV: 0,
+    Environment.CI: 0,
+    Environment.PROD: 60,
+}
+
+
 class Settings(BaseSettings):
     """Everything a run can be told. Paths are absolute after loading."""
 
@@ -53,8 +67,27 @@ class Settings(BaseSettings):
     expectations: Path = Field(
         default=PROJECT_DIR / "expectations", description="Folder of Great Expectations suites."
     )
-    landing: Path | None = Field(
-        default=None, description="Folder of raw files to land (default: HOME/landing)."
+    landing: Path | str | None = Field(
+        default=None,
+        description="Folder of raw files to land, or a URL that fsspec knows (default: "
+        "HOME/landing).",
+    )
+    landing_settle_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        description="A file modified less than this ago waits for the next run (default: 60 in "
+        "prod, else 0).",
+    )
+    landing_cache_mb: int = Field(
+        default=2048, ge=1, description="Copies of remote raw files kept in HOME, megabytes."
+    )
+    landing_first_day: date = Field(
+        default=date(2020, 1, 1), description="First day that the job land_day can land."
+    )
+    sources: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        description="Tables of the warehouse to adopt as sources: JSON, see "
+        "orchestration/landing/existing.py.",
     )
     as_of: datetime | None = Field(
         default=None, description="UTC; nothing later is seen (default: newest source time)."
@@ -74,10 +107,17 @@ class Settings(BaseSettings):
         description="What DuckDB holds in memory before it spills to disk, such as 3GB.",
     )
 
-    @field_validator("home", "map", "expectations", "landing")
+    @field_validator("home", "map", "expectations")
     @classmethod
-    def _absolute(cls, value: Path | None) -> Path | None:
-        return None if value is None else value.expanduser().resolve()
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @field_validator("landing", mode="before")
+    @classmethod
+    def _folder_or_url(cls, value: object) -> object:
+        if isinstance(value, str) and URL.match(value):
+            return value
+        return Path(value).expanduser().resolve() if isinstance(value, str | Path) else value
 
     @field_validator("as_of")
     @classmethod
@@ -106,9 +146,28 @@ class Settings(BaseSettings):
         return self.home / "warehouse.duckdb"
 
     @property
-    def landing_dir(self) -> Path:
-        """Where raw files are read from; never written to."""
+    def landing_place(self) -> Path | str:
+        """Where raw files are read from, a folder or a URL; never written to."""
         return self.landing or self.home / "landing"
+
+    @property
+    def landing_dir(self) -> Path:
+        """The same, where it is a folder. Raises ValueError where it is a URL."""
+        if isinstance(self.landing_place, str):
+            raise ValueError("raw files are read from a URL, not from a folder")
+        return self.landing_place
+
+    @property
+    def settle_seconds(self) -> float:
+        """How long ago a raw file must have been modified to land."""
+        if self.landing_settle_seconds is not None:
+            return self.landing_settle_seconds
+        return SETTLE_SECONDS[self.env]
+
+    @property
+    def landing_cache(self) -> Path:
+        """Copies of remote raw files."""
+        return self.home / "landing-cache"
 
     @property
     def published_dir(self) -> Path:
@@ -140,7 +199,11 @@ class Settings(BaseSettings):
         variables = {
             "JOURNEY_GAPS_HOME": str(self.home),
             "JOURNEY_GAPS_MAP": str(self.map),
-            "JOURNEY_GAPS_LANDING": str(self.landing_dir),
+            "JOURNEY_GAPS_LANDING": str(self.landing_place),
+            "JOURNEY_GAPS_LANDING_SETTLE_SECONDS": str(self.settle_seconds),
+            "JOURNEY_GAPS_LANDING_CACHE_MB": str(self.landing_cache_mb),
+            "JOURNEY_GAPS_LANDING_FIRST_DAY": self.landing_first_day.isoformat(),
+            "JOURNEY_GAPS_SOURCES": json.dumps(self.sources),
             "JOURNEY_GAPS_EXPECTATIONS": str(self.expectations),
             "JOURNEY_GAPS_ENV": self.env.value,
             "JOURNEY_GAPS_TARGET": self.target.value,

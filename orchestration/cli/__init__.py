@@ -10,6 +10,7 @@ from orchestration.cli.check_map import check_map
 from orchestration.cli.dev import dev
 from orchestration.cli.gaps import gaps
 from orchestration.cli.program import app, load_settings
+from orchestration.cli.quarantine import quarantine
 from orchestration.cli.run import run
 from orchestration.cli.what_if import what_if
 
@@ -19,6 +20,7 @@ __all__ = ["app", "load_settings", "main"]
 app.command()(run)
 app.command()(gaps)
 app.command("what-if")(what_if)
+app.add_typer(quarantine, name="quarantine")
 app.command()(dev)
 app.command("check-map")(check_map)
 

@@ -70,7 +70,10 @@ PostgresUrl = Annotated[
         "[JOURNEY_GAPS_POSTGRES_URL]"
     ),
 ]
-Landing = Annotated[Path | None, typer.Option(help="Folder of raw files. [JOURNEY_GAPS_LANDING]")]
+Landing = Annotated[
+    str | None,
+    typer.Option(help="Folder or URL (fsspec) of raw files. [JOURNEY_GAPS_LANDING]"),
+]
 Env = Annotated[Environment | None, typer.Option(help="[JOURNEY_GAPS_ENV]")]
 Written = Annotated[Format, typer.Option("--format", help="How to write it.")]
 

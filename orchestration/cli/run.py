@@ -193,6 +193,15 @@ def _summarize(settings: Settings, report: "Report", console: Console) -> None:
         console.print(f"  [yellow]quarantined[/] {rows:,}: {escape(reason)}")
     for file in load.get("rejected_files", []):
         console.print(f"  [yellow]rejected[/] {escape(file['message'])}", soft_wrap=True)
+    for file in load.get("schema_changes", []):
+        console.print(
+            f"  [yellow]schema[/] {escape(file['file'])}: {escape(file['message'])}",
+            soft_wrap=True,
+        )
+    for name in load.get("waiting_files", []):
+        console.print(f"  waiting {escape(name)}: it was modified just now")
+    for file in load.get("ignored_files", []):
+        console.print(f"  ignored {escape(file['file'])}: {escape(file['why'])}")
     for name in load.get("unlisted_files", []):
         console.print(f"  unlisted {escape(name)}")
     for pattern in load.get("unmatched_globs", []):

@@ -39,8 +39,9 @@ CONTRACT_VERSION = 2
 CONFLICT_REASON = "one id with two contents"
 
 # Beside the tables of the contract: what landing keeps about itself, read by the facts. Rows
-# are only ever appended, each with its load_id.
-BOOKS = ("landing_sources", "loads", "withdrawn_rows")
+# are only ever appended, each with its load_id; in released_rows it is the load that brought
+# the rows which left on purpose.
+BOOKS = ("file_columns", "landing_sources", "loads", "released_rows", "withdrawn_rows")
 
 # Clocks of sources run ahead; more than this is a wrong time, not a fast clock.
 CLOCK_SKEW_MINUTES = 5
@@ -680,5 +681,10 @@ def create_tables_sql() -> list[str]:
         "create table if not exists raw.landing_sources (source_name VARCHAR, table_name VARCHAR,"
         " source_start TIMESTAMP, extract_time TIMESTAMP, date_only_columns VARCHAR,"
         " load_id BIGINT)",
+        "create table if not exists raw.released_rows (table_name VARCHAR, load_id BIGINT,"
+        " released_at TIMESTAMP, reason VARCHAR, row_count BIGINT)",
+        "create table if not exists raw.file_columns (load_id BIGINT, file_number BIGINT,"
+        " table_name VARCHAR, source_name VARCHAR, source_file VARCHAR, file_sha256 VARCHAR,"
+        " mapping_sha256 VARCHAR, time_zone VARCHAR, header VARCHAR)",
     ]
     return statements

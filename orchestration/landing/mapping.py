@@ -37,6 +37,7 @@ With a `landing.yml`, only what it lists is landed::
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,6 +47,7 @@ from typing import Annotated, Any, Literal
 
 import duckdb
 import yaml
+from fsspec.utils import glob_translate  # type: ignore[import-untyped]  # it ships no types
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from orchestration.errors import InputError, Problem
@@ -56,6 +58,7 @@ from orchestration.landing.contract import (
     install_macros,
     json_object_sql,
 )
+from orchestration.landing.places import Place
 from orchestration.landing.readers import RejectedFileError, format_of
 from orchestration.quoting import literal
 
@@ -294,48 +297,38 @@ def _columns_of(origin: Origin) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a landing folder holds for the warehouse. Files are relative to the folder, with /.
+    """What a landing place holds for the warehouse. Files are relative to the place, with /.
 
-    `unlisted` files are ignored, `unmatched` are the globs for which there is no file.
+    `unlisted` files are no source's, `unmatched` are the globs for which there is no file;
+    `waiting` files land when they have settled, `ignored` ones never, for the reason given.
     """
 
     sources: tuple[Source, ...]
     files: Mapping[str, tuple[Source, ...]]
     unlisted: tuple[str, ...]
     unmatched: tuple[str, ...]
+    waiting: tuple[str, ...] = ()
+    ignored: Mapping[str, str] = field(default_factory=dict)
 
 
-def make_plan(landing_dir: Path, map_dir: Path) -> Plan:
+def make_plan(place: Place, map_dir: Path) -> Plan:
     """Find the files to land and their sources.
 
-    Raises InputError where the landing folder is missing or `landing.yml` is wrong, with all
+    Raises InputError where the landing place is missing or `landing.yml` is wrong, with all
     problems found. A file that `landing.yml` names without a wildcard is in the plan whether or
     not it is there: reading it tells.
     """
-    if not landing_dir.is_dir():
-        raise InputError(
-            "The landing folder cannot be read.",
-            [
-                Problem(
-                    str(landing_dir),
-                    "is no folder" if landing_dir.exists() else "does not exist",
-                    remedy="name a folder of raw files: --landing or JOURNEY_GAPS_LANDING",
-                )
-            ],
-        )
-    found = sorted(
-        path.relative_to(landing_dir).as_posix()
-        for path in landing_dir.rglob("*")
-        if path.is_file() and not _is_hidden(path.relative_to(landing_dir).parts)
-    )
-    found = [name for name in found if name != FILE_NAME]
-    declaration = next(
-        (folder / FILE_NAME for folder in (landing_dir, map_dir) if (folder / FILE_NAME).is_file()),
-        None,
-    )
+    listing = place.listing()
+    found = [name for name in sorted(listing.files) if name != FILE_NAME]
     files: dict[str, list[Source]] = {}
     unmatched: list[str] = []
-    if declaration is None:
+    if FILE_NAME in listing.files:
+        declared = read_declaration(place.fetch(FILE_NAME), f"{place.name.rstrip('/')}/{FILE_NAME}")
+    elif (map_dir / FILE_NAME).is_file():
+        declared = read_declaration(map_dir / FILE_NAME)
+    else:
+        declared = None
+    if declared is None:
         by_table: dict[str, Source] = {}
         for name in found:
             if (table := _table_of(name)) is not None:
@@ -343,10 +336,12 @@ def make_plan(landing_dir: Path, map_dir: Path) -> Plan:
                 files[name] = [by_table.setdefault(table, source)]
         sources = list(by_table.values())
     else:
-        sources = read_declaration(declaration)
+        sources = declared
         for source in sources:
-            names = _matching(landing_dir, source.files, found)
-            if not names:
+            names = _matching(source.files, found)
+            # What is not there because it still waits is no loose end.
+            names = [name for name in names if name not in listing.waiting]
+            if not names and not _matching(source.files, listing.waiting):
                 unmatched.append(f"{source.name}: {source.files}")
             for name in names:
                 files.setdefault(name, []).append(source)
@@ -355,12 +350,9 @@ def make_plan(landing_dir: Path, map_dir: Path) -> Plan:
         files={name: tuple(files[name]) for name in sorted(files)},
         unlisted=tuple(name for name in found if name not in files),
         unmatched=tuple(unmatched),
+        waiting=listing.waiting,
+        ignored=listing.ignored,
     )
-
-
-def _is_hidden(parts: Sequence[str]) -> bool:
-    """Names that tools keep for themselves: `.DS_Store`, Spark's `_SUCCESS`."""
-    return any(part.startswith((".", "_")) for part in parts)
 
 
 def _table_of(name: str) -> str | None:
@@ -374,25 +366,30 @@ def _table_of(name: str) -> str | None:
     return stem if stem in CONTRACT else None
 
 
-def _matching(landing_dir: Path, pattern: str, found: Sequence[str]) -> list[str]:
+def _matching(pattern: str, found: Sequence[str]) -> list[str]:
     if not any(wildcard in pattern for wildcard in "*?["):
         return [PurePosixPath(pattern).as_posix()]
-    matched = {path.relative_to(landing_dir).as_posix() for path in landing_dir.glob(pattern)}
-    return [name for name in found if name in matched]
+    matches = re.compile(glob_translate(pattern)).match
+    return [name for name in found if matches(name)]
 
 
-def read_declaration(path: Path) -> list[Source]:
-    """The sources of a `landing.yml`. Raises InputError with every problem, its line and key."""
+def read_declaration(path: Path, name: str | None = None) -> list[Source]:
+    """The sources of a `landing.yml`. Raises InputError with every problem, its line and key.
+
+    `name` is what problems call the file (default: its path).
+    """
     try:
         root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or str(error)
         problem = Problem(
-            str(path), f"is not YAML: {reason}", row=mark.line + 1 if mark is not None else None
+            name or str(path),
+            f"is not YAML: {reason}",
+            row=mark.line + 1 if mark is not None else None,
         )
         raise InputError("The landing mapping cannot be read.", [problem]) from error
-    document = _Document(path)
+    document = _Document(name or str(path))
     content = document.value(root, ()) if root is not None else {}
     sources: list[Source] = []
     if not document.problems:
@@ -405,7 +402,7 @@ def read_declaration(path: Path) -> list[Source]:
             ]
     names: set[str] = set()
     for index, source in enumerate(sources):
-        for key, message in _contradictions(source):
+        for key, message in contradictions(source):
             document.problems.append(document.problem(("sources", index, *key), message))
         if source.name in names:
             message = f"{source.name!r} names two sources; give each its own name"
@@ -423,8 +420,8 @@ class _Declaration(_Strict):
 class _Document:
     """YAML as texts, lists and mappings, with the line of every key."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.lines: dict[tuple[str | int, ...], int] = {}
         self.problems: list[Problem] = []
 
@@ -454,7 +451,7 @@ class _Document:
         name = ".".join(str(part) for part in key)
         if isinstance(location[-1], str) and location[-1] not in key and "required" in message:
             name = f"{name}.{location[-1]}" if name else location[-1]
-        return Problem(str(self.path), message, row=self.lines.get(key, 1), column=name or None)
+        return Problem(self.name, message, row=self.lines.get(key, 1), column=name or None)
 
 
 def _plainly(kind: str, message: str) -> str:
@@ -466,7 +463,7 @@ def _plainly(kind: str, message: str) -> str:
     return plain.get(kind, message)
 
 
-def _contradictions(source: Source) -> Iterator[tuple[tuple[str, ...], str]]:
+def contradictions(source: Source) -> Iterator[tuple[tuple[str, ...], str]]:
     """What is well-formed in a source and yet cannot be: keys within the source, messages."""
     path = PurePosixPath(source.files)
     if path.is_absolute() or ".." in path.parts:

@@ -69,12 +69,13 @@ class StagedFile:
     `rows` is SQL for a relation with row_number (from 1, in file order), source_line (physical
     line, from 1; the row's number in a Parquet file), fault (why the line could not be read),
     raw_text (then the line) and one text column per column of the file; `header` gives the SQL
-    name of each of them.
+    name of each of them, `types` the file's own type where it has types.
     """
 
     rows: str
     header: Mapping[str, str]
     tables: tuple[str, ...]
+    types: Mapping[str, str] = field(default_factory=dict)
 
     def drop(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Free the temporary tables."""
@@ -214,8 +215,10 @@ class _Staging:
         finally:
             self.connection.unregister("landing_batch")
 
-    def staged(self, rows: str, header: Mapping[str, str]) -> StagedFile:
-        return StagedFile(rows, header, tuple(self.tables))
+    def staged(
+        self, rows: str, header: Mapping[str, str], types: Mapping[str, str] | None = None
+    ) -> StagedFile:
+        return StagedFile(rows, header, tuple(self.tables), types or {})
 
     def drop(self) -> None:
         StagedFile("", {}, tuple(self.tables)).drop(self.connection)
@@ -586,23 +589,40 @@ def _read_parquet(staging: _Staging, path: Path, work_dir: Path) -> StagedFile:
         described = staging.connection.execute(f"describe select * from {source}").fetchall()
         header = dict(zip((row[0] for row in described), _names(len(described)), strict=True))
         values = ", ".join(
-            f"{_parquet_text(quoted(row[0]), row[1])} as {name}"
+            f"{text_of(quoted(row[0]), row[1])} as {name}"
             for row, name in zip(described, header.values(), strict=True)
         )
         table = staging.create("parquet", f"as select {values} from {source}")
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
+        if _is_cut(link):
+            raise RejectedFileError(
+                "is not Parquet that can be read: it is truncated, its end is missing",
+                remedy="deliver it again",
+            ) from error
         reason = str(error).replace(str(link), path.name).splitlines()[0]
-        raise RejectedFileError(f"is not Parquet that can be read: {reason}") from error
+        raise RejectedFileError(
+            f"is not Parquet that can be read: {reason}", remedy="write it again"
+        ) from error
     return staging.staged(
         f"(select rowid + 1 as row_number, rowid + 1 as source_line, null::varchar as fault,"
         f" null::varchar as raw_text, * from {table})",
         header,
+        {row[0]: row[1] for row in described},
     )
 
 
-def _parquet_text(column: str, sql_type: str) -> str:
+def _is_cut(path: Path) -> bool:
+    """Whether a Parquet file has its first bytes and lacks the same ones at its end."""
+    with path.open("rb") as content:
+        start = content.read(4)
+        content.seek(max(0, path.stat().st_size - 4))
+        return start == b"PAR1" and content.read(4) != b"PAR1"
+
+
+def text_of(column: str, sql_type: str) -> str:
+    """SQL for a typed column as landed text: what is nested becomes JSON."""
     is_nested = sql_type.startswith(_NESTED) or sql_type.endswith("]")
     return f"to_json({column})::varchar" if is_nested else f"{column}::varchar"
 

@@ -34,6 +34,9 @@ SWAP_ATTEMPTS = 60
 LOCK_KEY = 0x6A6F75726E6579
 CSV = r"format csv, null '\N'"
 
+# A book whose load_id is not that of its writing: it is copied as a whole.
+RELEASED = ("raw", "released_rows")
+
 DUCKDB_TYPES = {
     "bigint": "BIGINT",
     "boolean": "BOOLEAN",
@@ -114,7 +117,10 @@ class PostgresWarehouse:
             _create_tables(source, target)
             through = self._received(source, target)
             file = Path(work_dir) / "rows.csv"
+            _remove_released(source, target, through, file)
             for schema, table in _tables_of(source):
+                if (schema, table) == RELEASED:
+                    continue
                 if schema == "raw" and table not in BOOKS and through:
                     _remove_changed(source, target, table, through, file)
                 rows = f"select * from {schema}.{table} where load_id > {through}"
@@ -294,6 +300,35 @@ def _remove_changed(
             " where kept.content_hash = changed.content_hash"
         )
     target.execute("drop table changed")
+
+
+def _remove_released(
+    source: duckdb.DuckDBPyConnection, target: _Connection, through: int, file: Path
+) -> None:
+    """Take over what left raw or quarantine on purpose, as the landing file books it.
+
+    Rows that left are in no later load, so tables with news are compared as a whole.
+    """
+    counts = "select table_name, sum(row_count)::bigint from raw.released_rows group by table_name"
+    known = dict(target.execute(counts).fetchall())
+    news = {name for name, rows in source.execute(counts).fetchall() if known.get(name) != rows}
+    # Reasons that changed are a replay too, even where no row left.
+    replayed = f"select table_name from raw.loads where status = 'replayed' and load_id > {through}"
+    news |= {name for (name,) in source.execute(replayed).fetchall()}
+    for table in sorted(news) if through else ():
+        target.execute(f"delete from quarantine.{table}")
+        kept = f"select * from quarantine.{table} where load_id <= {through}"
+        _copy(source, kept, target, f"quarantine.{table}", file)
+        target.execute("create temp table still_there (content_hash varchar) on commit drop")
+        kept = f"select content_hash from raw.{table} where load_id <= {through}"
+        _copy(source, kept, target, "still_there", file)
+        target.execute(
+            f"delete from raw.{table} where content_hash not in"
+            " (select content_hash from still_there)"
+        )
+        target.execute("drop table still_there")
+    target.execute("delete from raw.released_rows")
+    _copy(source, "select * from raw.released_rows", target, "raw.released_rows", file)
 
 
 def _copy(

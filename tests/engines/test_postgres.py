@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -15,8 +16,10 @@ import psycopg2
 import pytest
 
 from orchestration.errors import JourneyGapsError
+from orchestration.landing import LandingResult, land, reconcile
 from orchestration.landing.contract import CONTRACT
-from orchestration.landing.load import land
+from orchestration.landing.existing import existing_tables
+from orchestration.landing.replay import replay
 from orchestration.locking import LockTimeoutError, WarehouseLock
 from orchestration.publish.publication import publish, read_manifest
 from orchestration.settings import PROJECT_DIR, Settings, Target
@@ -34,7 +37,7 @@ TOLERANCE = 1e-12
 DEMO = PROJECT_DIR / "seeds" / "demo"
 DEMO_MAP = PROJECT_DIR / "seeds" / "journey_map"
 LOAN_MAP = PROJECT_DIR / "examples" / "loan_application"
-BOOKS = ("landing_sources", "loads", "withdrawn_rows")
+BOOKS = ("file_columns", "landing_sources", "loads", "released_rows", "withdrawn_rows")
 
 
 def journey_gaps(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -202,6 +205,69 @@ def test_every_load_arrives_and_what_it_withdraws_leaves(
                 )
     assert query("select event_id from raw.events order by event_id") == [("b",), ("e",), ("f",)]
     assert query("select count(*) from quarantine.events") == [(3,)]
+
+
+def test_what_is_replayed_leaves_quarantine_on_the_server_too(
+    tmp_path: Path, new_database: NewDatabase
+) -> None:
+    new_database("replays")
+    landing, warehouse = tmp_path / "landing", tmp_path / "warehouse.duckdb"
+    landing.mkdir()
+    (landing / "events.csv").write_text(
+        "event_id,event_name,occurred_at\n"
+        "a,viewed,2026-01-01T10:00:00Z\nb,viewed,2026-01-02T10:00:00Z\nc,,2026-01-02T10:00:00Z\n"
+    )
+    now = datetime(2026, 1, 1, 12)
+    land(warehouse, landing, landing, now)
+    PostgresWarehouse().receive(warehouse)
+    assert query("select count(*) from quarantine.events") == [(2,)]
+    for _ in range(2):
+        replay(warehouse, now=now + timedelta(days=2))
+        PostgresWarehouse().receive(warehouse)
+        assert query("select event_id, load_id from raw.events order by event_id") == [
+            ("a", 1),
+            ("b", 2),
+        ]
+        assert query("select reason from quarantine.events") == [("event_name is missing",)]
+        with PostgresWarehouse().connect() as connection:
+            assert [counts.difference for counts in reconcile(connection)] == [0] * len(CONTRACT)
+
+
+def test_tables_of_the_server_are_adopted(tmp_path: Path, new_database: NewDatabase) -> None:
+    new_database("adopted")
+    with closing(psycopg2.connect("")) as connection, connection:
+        connection.cursor().execute(
+            'create schema "my ""own"; create table "my ""own"."click;s" ("Id" int, "Action" text,'
+            " at timestamptz, more jsonb);"
+            ' insert into "my ""own"."click;s" values'
+            " (1, E'a \"quoted\",\ntext', '2026-01-01 10:00+02', '{\"b\": 1}'),"
+            " (2, null, '2026-01-01 10:00+02', null)"
+        )
+    entry = {
+        **{"table": "events", "schema": 'my "own', "name": "click;s"},
+        "columns": {
+            **{"event_id": "Id", "event_name": "Action", "occurred_at": "at"},
+            "properties": "more",
+        },
+    }
+    (tmp_path / "landing").mkdir()
+    warehouse = tmp_path / "warehouse.duckdb"
+
+    def adopt(**changed: str) -> LandingResult:
+        existing = existing_tables([entry | changed], is_postgres=True)
+        return land(warehouse, tmp_path / "landing", tmp_path, existing=existing)
+
+    (file,) = adopt().files
+    assert (file.status.value, file.rows_kept, file.rows_quarantined) == ("adopted", 1, 1)
+    PostgresWarehouse().receive(warehouse)
+    assert query("select event_id, event_name, occurred_at, properties from raw.events") == [
+        ("1", 'a "quoted",\ntext', datetime(2026, 1, 1, 8), '{"b":1}')
+    ]
+    assert adopt().load_id is None
+    (missing,) = adopt(name="gone").rejected
+    assert 'there is no table or view gone in schema my "own' in missing.message
+    (elsewhere,) = adopt(database="nowhere").rejected
+    assert 'database "nowhere" does not exist' in elsewhere.message
 
 
 def test_another_home_does_not_mix_its_loads_in(tmp_path: Path, new_database: NewDatabase) -> None:

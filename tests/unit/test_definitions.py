@@ -32,7 +32,7 @@ RAW_TABLES = {
     *("events", "experiment_assignments", "fx_rates", "support_contacts", "support_events"),
     "survey_responses",
 }
-BOOKS = {"landing_sources", "loads", "withdrawn_rows"}
+BOOKS = {"file_columns", "landing_sources", "loads", "released_rows", "withdrawn_rows"}
 CHAIN = (
     *("journey_map", "landing", "staging", "intermediate", "facts", "measures", "actions"),
     *("gaps", "published"),
@@ -202,9 +202,16 @@ def test_checks_are_suites_counts_and_dbt_tests(
 def test_every_run_takes_the_lock(graph: AssetGraph) -> None:
     assert graph
     repository = defs().get_repository_def()
-    # The second is what the UI runs for a single asset.
-    for name in ("refresh_gap_marts", "__ASSET_JOB"):
+    # The last is what the UI runs for a single asset.
+    for name in ("refresh_gap_marts", "land_day", "__ASSET_JOB"):
         assert repository.get_job(name).executor_def.name == "warehouse"
+
+
+def test_new_files_and_days_are_registered(graph: AssetGraph) -> None:
+    assert graph
+    repository = defs().get_repository_def()
+    assert repository.get_sensor_def("new_files").job_name == "refresh_gap_marts"
+    assert repository.get_job("land_day").partitions_def is not None
 
 
 def test_the_schedule_of_each_environment() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.landing import LandingResult
 from orchestration.landing.contract import BOOKS, CONTRACT, create_tables_sql
-from orchestration.landing.load import LandingResult, land
+from orchestration.landing.inputs import land_inputs
 from orchestration.lineage import table_columns
 from orchestration.resources import WAREHOUSE_POOL
 from orchestration.settings import Settings
@@ -65,7 +66,7 @@ def build_landing(descriptions: Mapping[str, str]) -> dg.AssetsDefinition:
     def landing(
         settings: dg.ResourceParam[Settings],
     ) -> Iterator[dg.MaterializeResult[None]]:
-        result = land(settings.warehouse, settings.landing_dir, settings.map)
+        result = land_inputs(settings)
         warehouse = warehouse_of(settings)
         warehouse.receive(settings.warehouse)
         with warehouse.connect() as connection:
@@ -110,6 +111,11 @@ def _counts(result: LandingResult, table: str) -> dict[str, Any]:
         "rows_quarantined": totals.rows_quarantined if totals else 0,
         "rows_duplicate": totals.rows_duplicate if totals else 0,
         "rows_withdrawn": result.rows_withdrawn.get(table, 0),
+        "schema_changes": [
+            f"{file.file}: {file.schema_change}"
+            for file in result.schema_changes
+            if file.table == table
+        ],
     }
 
 
@@ -123,6 +129,12 @@ def _load(result: LandingResult) -> dict[str, Any]:
         ],
         "unlisted_files": list(result.unlisted),
         "unmatched_globs": list(result.unmatched),
+        "waiting_files": list(result.waiting),
+        "ignored_files": [{"file": name, "why": why} for name, why in result.ignored.items()],
+        "schema_changes": [
+            {"file": file.file, "table": file.table, "message": file.schema_change}
+            for file in result.schema_changes
+        ],
     }
 
 

@@ -8,8 +8,9 @@ import dagster as dg
 
 from orchestration.defs.expectations import expectation_results, expectation_specs, only_selected
 from orchestration.journey_map import load_journey_map
+from orchestration.landing import TableCounts, missing_tables, reconcile
 from orchestration.landing.contract import CONTRACT
-from orchestration.landing.load import TableCounts, missing_tables, reconcile
+from orchestration.landing.inputs import landing_place_of
 from orchestration.resources import WAREHOUSE_POOL
 from orchestration.settings import Settings
 from orchestration.warehouse import warehouse_of
@@ -25,7 +26,7 @@ def build_raw_gate(expectations_dir: Path) -> dg.AssetChecksDefinition:
         dg.AssetCheckSpec(name, asset=dg.AssetKey(["raw", table]), description=why, blocking=True)
         for table in CONTRACT
         for name, why in {
-            ROWS_RECONCILE: "Rows in = rows kept + rows quarantined + exact duplicates.",
+            ROWS_RECONCILE: "Rows in = rows kept + quarantined + exact duplicates + released.",
             IS_LANDED: "A table that the journey map reads has landed at least once.",
         }.items()
     ]
@@ -52,7 +53,7 @@ def _results(settings: Settings) -> Iterator[dg.AssetCheckResult]:
     for table in CONTRACT:
         yield _is_landed(settings, table, is_missing=table in missing)
     for table_counts in counts:
-        yield _rows_reconcile(table_counts)
+        yield rows_reconcile(table_counts)
     yield from expectation_results(settings, "raw", list(CONTRACT))
 
 
@@ -62,19 +63,21 @@ def _is_landed(settings: Settings, table: str, *, is_missing: bool) -> dg.AssetC
         check_name=IS_LANDED,
         passed=not is_missing,
         description=f"the journey map reads raw.{table}, but no file of it has ever landed: put "
-        f"one in {settings.landing_dir} or name one in landing.yml"
+        f"one in {landing_place_of(settings).name} or name one in landing.yml"
         if is_missing
         else None,
     )
 
 
-def _rows_reconcile(counts: TableCounts) -> dg.AssetCheckResult:
+def rows_reconcile(counts: TableCounts) -> dg.AssetCheckResult:
+    """Whether every row of a table that came in is somewhere, and in one place only."""
     return dg.AssetCheckResult(
         asset_key=["raw", counts.table],
         check_name=ROWS_RECONCILE,
         passed=counts.difference == 0,
         description=f"{counts.rows_in:,} rows in, {counts.rows_kept:,} kept, "
-        f"{counts.rows_quarantined:,} quarantined, {counts.rows_duplicate:,} exact duplicates: "
+        f"{counts.rows_quarantined:,} quarantined, {counts.rows_duplicate:,} exact duplicates, "
+        f"{counts.rows_released:,} released: "
         f"{abs(counts.difference):,} {'lost' if counts.difference > 0 else 'in two places'}",
         metadata=asdict(counts),
     )

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from orchestration.errors import InputError
 from orchestration.landing import Status, TableCounts, land, load, missing_tables, reconcile
-from orchestration.landing.contract import CONFLICT_REASON, CONTRACT
+from orchestration.landing.contract import BOOKS, CONFLICT_REASON, CONTRACT
 
 STAGES = "change_id,opportunity_id,stage_name,changed_at,changed_by\n"
 NOW = datetime(2024, 6, 1, 12, 0)
@@ -39,7 +39,7 @@ def test_an_empty_folder_makes_all_tables(site: Any) -> None:
     assert tables == sorted(
         [("quarantine", table) for table in CONTRACT]
         + [("raw", table) for table in CONTRACT]
-        + [("raw", "landing_sources"), ("raw", "loads"), ("raw", "withdrawn_rows")]
+        + [("raw", book) for book in BOOKS]
     )
 
 
@@ -278,7 +278,7 @@ def test_an_error_leaves_the_warehouse_as_it_was(
     before = dump(site.warehouse)
     site.write("crm_accounts/2.csv", "account_id,created_at\nb,2024-01-31\n")
     site.write("crm_stage_changes/2.csv", stages(stage("1", name="lost"), stage("3")))
-    place = load._place
+    place = load.place_rows
 
     def fail_late(connection: Any, table: Any, *rest: Any) -> int:
         withdrawn = place(connection, table, *rest)
@@ -287,7 +287,7 @@ def test_an_error_leaves_the_warehouse_as_it_was(
             raise RuntimeError("power cut")
         return withdrawn
 
-    monkeypatch.setattr(load, "_place", fail_late)
+    monkeypatch.setattr(load, "place_rows", fail_late)
     with pytest.raises(RuntimeError, match="power cut"):
         site.land()
     assert dump(site.warehouse) == before

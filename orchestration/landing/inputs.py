@@ -1,0 +1,30 @@
+"""What the settings name as inputs of landing: a place of files and tables to adopt."""
+
+from collections.abc import Callable
+
+from orchestration.landing.existing import existing_tables
+from orchestration.landing.load import land
+from orchestration.landing.places import Place, place_of
+from orchestration.landing.result import LandingResult
+from orchestration.settings import Settings, Target
+
+
+def landing_place_of(settings: Settings) -> Place:
+    """The place of raw files; nothing is opened yet."""
+    return place_of(
+        settings.landing_place,
+        cache=settings.landing_cache,
+        cache_bytes=settings.landing_cache_mb * 1_000_000,
+        settle_seconds=settings.settle_seconds,
+    )
+
+
+def land_inputs(settings: Settings, *, only: Callable[[str], bool] | None = None) -> LandingResult:
+    """Land what is new in the settings' place and tables; see `land`."""
+    return land(
+        settings.warehouse,
+        landing_place_of(settings),
+        settings.map,
+        existing=existing_tables(settings.sources, is_postgres=settings.target is Target.POSTGRES),
+        only=only,
+    )
