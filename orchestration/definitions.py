@@ -12,7 +12,13 @@ from orchestration.defs.landing.sensors import new_files_sensor
 from orchestration.defs.models.assets import build_models, published_marts, source_descriptions
 from orchestration.defs.publication.assets import build_publication
 from orchestration.defs.publication.checks import build_marts_gate
-from orchestration.defs.schedules import refresh_job, refresh_schedule
+from orchestration.defs.schedules import (
+    refresh_job,
+    refresh_schedule,
+    weekly_report_job,
+    weekly_report_schedule,
+)
+from orchestration.defs.sensors import failure_sensor, freshness_sensor, map_sensor
 from orchestration.executor import warehouse_executor
 from orchestration.resources import dbt_manifest, dbt_resource
 from orchestration.settings import Settings
@@ -32,9 +38,14 @@ def defs() -> dg.Definitions:
     return dg.Definitions(
         assets=[*chain, build_publication(marts, required)],
         asset_checks=gates,
-        jobs=[refresh_job, build_land_day(settings.landing_first_day)],
-        schedules=[refresh_schedule(settings.env)],
-        sensors=[new_files_sensor(settings.env)],
+        jobs=[refresh_job, weekly_report_job, build_land_day(settings.landing_first_day)],
+        schedules=[refresh_schedule(settings.env), weekly_report_schedule(settings.env)],
+        sensors=[
+            new_files_sensor(settings.env),
+            map_sensor(settings.env),
+            freshness_sensor(settings.env),
+            failure_sensor(settings.env),
+        ],
         resources={"settings": settings, "dbt": dbt_resource(settings)},
         executor=warehouse_executor,
     )

@@ -10,6 +10,7 @@ from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.multiprocess import MultiprocessExecutor
 from dagster._utils.interrupts import check_captured_interrupt
 
+from orchestration.alerts.of_run import alert_of_failure, alert_of_killed, alert_of_run
 from orchestration.locking import Holder, LockTimeoutError, WarehouseLock
 from orchestration.outcome import Report
 from orchestration.settings import Settings, Target
@@ -53,12 +54,13 @@ class LockedExecutor(dg.Executor):
         report = Report(plan_context.run_id)
         try:
             if killed:
-                bury(plan_context.instance, killed)
+                bury(plan_context.instance, self._settings, killed)
             for event in self._inner.execute(plan_context, execution_plan):
                 report.add(event)
                 yield event
         finally:
             # What follows a run, whatever became of it, belongs here: the warehouse is still ours.
+            alert_of_run(self._settings, report)
             lock.release()
 
     def _take(
@@ -76,14 +78,16 @@ class LockedExecutor(dg.Executor):
             )
         try:
             return lock.acquire(seconds, check_captured_interrupt)
-        except LockTimeoutError:
+        except LockTimeoutError as error:
             if check_captured_interrupt():
                 raise DagsterExecutionInterruptedError from None
+            alert_of_failure(self._settings, str(error), plan_context.run_id)
             raise
 
 
-def bury(instance: dg.DagsterInstance, killed: Holder) -> None:
-    """End a killed run in Dagster's books: its pool slot would block every later run."""
+def bury(instance: dg.DagsterInstance, settings: Settings, killed: Holder) -> None:
+    """End a killed run in the books, and tell of it: its pool slot would block every later run."""
+    alert_of_killed(settings, killed)
     instance.event_log_storage.free_concurrency_slots_for_run(killed.run_id)
     run = instance.get_run_by_id(killed.run_id)
     if run is not None and not run.is_finished:

@@ -72,6 +72,15 @@ class WarehouseLock:
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
+    def is_held(self) -> bool:
+        """Whether a process holds the lock now; asked by taking it for a moment."""
+        self._warehouse.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._lock.acquire(timeout=0):
+                return False
+        except filelock.Timeout:
+            return True
+
     def acquire(
         self, timeout_seconds: float, cancelled: Callable[[], bool] = lambda: False
     ) -> Holder | None:

@@ -29,13 +29,17 @@ class FailedCheck:
 
 @dataclass
 class Report:
-    """A run so far. `done` and `planned` count assets and checks."""
+    """A run so far. `done` and `planned` count assets and checks.
+
+    `passed_checks` are asset and name of each.
+    """
 
     run_id: str
     planned: int = 0
     done: int = 0
     succeeded: bool = False
     failed_checks: list[FailedCheck] = field(default_factory=list)
+    passed_checks: set[tuple[str, str]] = field(default_factory=set)
     metadata: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     errors: list[SerializableErrorInfo] = field(default_factory=list)
 
@@ -87,6 +91,8 @@ class Report:
 
     def _add_check(self, evaluation: dg.AssetCheckEvaluation) -> None:
         if evaluation.passed:
+            asset = evaluation.asset_key.to_user_string()
+            self.passed_checks.add((asset, evaluation.check_name))
             return
         of_dbt = evaluation.metadata.get("dagster_dbt/failed_row_count")
         self.failed_checks.append(

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -18,16 +18,21 @@ from packaging.version import Version
 
 from orchestration.errors import JourneyGapsError
 from orchestration.journey_map import TABLES, JourneyMap, write_seeds
-from orchestration.settings import PROJECT_DIR, Settings
+from orchestration.settings import PROJECT_DIR, DagsterStorage, Settings
 
 WAREHOUSE_POOL = "warehouse_writer"
+DAGSTER_SCHEMA = "dagster"
 DBT_FILES = ("dbt_project.yml", "models/**/*", "macros/**/*", "tests/dbt/**/*")
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """The Dagster instance in HOME/dagster, configured by us and created where absent."""
+    """The Dagster instance in HOME/dagster, configured by us and created where absent.
+
+    With storage on a server its schema is created where absent; no password is written down.
+    Raises JourneyGapsError where the server cannot be used.
+    """
     settings.dagster_dir.mkdir(parents=True, exist_ok=True)
-    config = {
+    config: dict[str, Any] = {
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
         "concurrency": {"pools": {"default_limit": 1}},
@@ -37,6 +42,8 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
             "config": {"base_dir": str(settings.home / "logs")},
         },
     }
+    if settings.dagster_storage is DagsterStorage.POSTGRES:
+        config["storage"] = {"postgres": {"postgres_db": _server_storage(settings)}}
     with setup_lock(settings):
         (settings.dagster_dir / "dagster.yaml").write_text(yaml.safe_dump(config))
         instance = dg.DagsterInstance.from_config(str(settings.dagster_dir))
@@ -44,6 +51,36 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
         instance.get_runs_count()
         instance.event_log_storage.get_pool_limits()
         return instance
+
+
+def _server_storage(settings: Settings) -> dict[str, Any]:
+    """Dagster's tables in schema `dagster` of the database that libpq's variables name.
+
+    The password stays in the environment; without one, libpq looks where it always does.
+    """
+    import psycopg2
+
+    environ = settings.environ()
+    os.environ.update({name: environ[name] for name in environ if name.startswith("PG")})
+    try:
+        with closing(psycopg2.connect("")) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_xact_lock(hashtext('journey_gaps dagster'))")
+            cursor.execute(f"create schema if not exists {DAGSTER_SCHEMA}")
+    except psycopg2.Error as error:
+        raise JourneyGapsError(
+            f"Dagster's storage on PostgreSQL cannot be used: {str(error).strip()}. See PGHOST, "
+            "PGUSER, PGPASSWORD and PGDATABASE, or set JOURNEY_GAPS_DAGSTER_STORAGE=sqlite."
+        ) from error
+    host = environ["PGHOST"]
+    params = {"options": f"-c search_path={DAGSTER_SCHEMA}"}
+    is_socket = host.startswith("/")
+    return {
+        "username": environ["PGUSER"],
+        "hostname": "" if is_socket else host,
+        "port": int(environ["PGPORT"]),
+        "db_name": environ["PGDATABASE"],
+        "params": params | ({"host": host} if is_socket else {}),
+    } | ({"password": {"env": "PGPASSWORD"}} if os.environ.get("PGPASSWORD") else {})
 
 
 def setup_lock(settings: Settings) -> FileLock:

@@ -31,6 +31,20 @@ class Target(StrEnum):
     POSTGRES = "postgres"
 
 
+class AlertFormat(StrEnum):
+    """How an alert is written for the webhook."""
+
+    SLACK = "slack"
+    JSON = "json"
+
+
+class DagsterStorage(StrEnum):
+    """Where Dagster keeps its runs, events and schedules."""
+
+    SQLITE = "sqlite"
+    POSTGRES = "postgres"
+
+
 # Also the defaults of profiles.yml.
 LIBPQ = {
     "PGHOST": "127.0.0.1",
@@ -55,7 +69,12 @@ class Settings(BaseSettings):
     """Everything a run can be told. Paths are absolute after loading."""
 
     model_config = SettingsConfigDict(
-        env_prefix="JOURNEY_GAPS_", env_file=PROJECT_DIR / ".env", extra="ignore", frozen=True
+        env_prefix="JOURNEY_GAPS_",
+        env_file=PROJECT_DIR / ".env",
+        extra="ignore",
+        frozen=True,
+        # Some are secrets, and an error's text goes to logs.
+        hide_input_in_errors=True,
     )
 
     home: Path = Field(
@@ -106,6 +125,27 @@ class Settings(BaseSettings):
         default="3GB",
         description="What DuckDB holds in memory before it spills to disk, such as 3GB.",
     )
+    alert_webhook: SecretStr | None = Field(
+        default=None, description="http(s) address that alerts are posted to; a secret, no flag."
+    )
+    alert_format: AlertFormat = Field(
+        default=AlertFormat.SLACK, description="slack, or json for a receiver of your own."
+    )
+    alerts: bool | None = Field(
+        default=None, description="Whether the webhook is told (default: as environments declare)."
+    )
+    alert_repeat_hours: float = Field(
+        default=24, gt=0, description="An alert that stays open is said again after so long."
+    )
+    freshness_hours: float | None = Field(
+        default=None,
+        gt=0,
+        description="A source that delivers nothing for so long is stale (default: never).",
+    )
+    dagster_storage: DagsterStorage = Field(
+        default=DagsterStorage.SQLITE,
+        description="sqlite in HOME/dagster, or postgres: schema dagster of libpq's database.",
+    )
 
     @field_validator("home", "map", "expectations")
     @classmethod
@@ -138,6 +178,18 @@ class Settings(BaseSettings):
     def _understood_by_libpq(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             libpq_variables(value.get_secret_value())
+        return value
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _is_an_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        understood = re.fullmatch(r"https?://[^\s/?#@]+([/?][!-~]*)?", value.get_secret_value())
+        if understood is None:
+            raise ValueError(
+                "not understood: an address such as https://hooks.slack.com/services/…"
+            )
         return value
 
     @property
@@ -210,6 +262,9 @@ class Settings(BaseSettings):
             "JOURNEY_GAPS_THREADS": str(self.threads),
             "JOURNEY_GAPS_MEMORY_LIMIT": self.memory_limit,
             "JOURNEY_GAPS_LOCK_TIMEOUT_SECONDS": str(self.lock_timeout_seconds),
+            "JOURNEY_GAPS_ALERT_FORMAT": self.alert_format.value,
+            "JOURNEY_GAPS_ALERT_REPEAT_HOURS": str(self.alert_repeat_hours),
+            "JOURNEY_GAPS_DAGSTER_STORAGE": self.dagster_storage.value,
             "JOURNEY_GAPS_SEED_PATH": str(self.seed_dir.relative_to(PROJECT_DIR)),
             "DAGSTER_HOME": str(self.dagster_dir),
             "DBT_TARGET_PATH": str(self.dbt_target_dir),
@@ -217,7 +272,12 @@ class Settings(BaseSettings):
         }
         if self.as_of is not None:
             variables["JOURNEY_GAPS_AS_OF"] = self.as_of.isoformat()
-        if self.target is Target.POSTGRES:
+        if self.alerts is not None:
+            variables["JOURNEY_GAPS_ALERTS"] = str(self.alerts).lower()
+        if self.freshness_hours is not None:
+            variables["JOURNEY_GAPS_FRESHNESS_HOURS"] = str(self.freshness_hours)
+        on_server = self.dagster_storage is DagsterStorage.POSTGRES
+        if self.target is Target.POSTGRES or on_server:
             variables |= {name: os.environ.get(name, value) for name, value in LIBPQ.items()}
             # The server's time zone must not matter, and compiling statements that run once
             # takes longer than they do.

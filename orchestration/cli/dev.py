@@ -1,4 +1,4 @@
-"""`journey-gaps dev`: Dagster's UI, its schedules and sensors."""
+"""`journey-gaps dev`, `ui` and `daemon`: Dagster's UI, its schedules and sensors."""
 
 import os
 import signal
@@ -17,7 +17,11 @@ from orchestration.cli.program import (
     PostgresUrl,
     load_settings,
 )
-from orchestration.settings import PROJECT_DIR
+from orchestration.settings import PROJECT_DIR, Settings
+
+LOOPBACK = "127.0.0.1"
+MODULE = ("--module-name", "orchestration.definitions")
+Port = Annotated[int, typer.Option(help="Port of the UI.")]
 
 
 def dev(
@@ -40,12 +44,62 @@ def dev(
         target=target,
         postgres_url=postgres_url,
     )
+    _become(settings, "dagster", "dev", *MODULE, "--host", LOOPBACK, "--port", str(port))
+
+
+def ui(
+    map_: Map = None,
+    landing: Landing = None,
+    home: Home = None,
+    env: Env = None,
+    target: EngineTarget = None,
+    postgres_url: PostgresUrl = None,
+    port: Port = 3000,
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen on. The UI has no login: whoever reaches it may run."),
+    ] = LOOPBACK,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Show everything, launch nothing.")
+    ] = False,
+) -> None:
+    """Dagster's UI alone; schedules and sensors need `daemon` beside it."""
+    settings = load_settings(
+        map=map_, landing=landing, home=home, env=env, target=target, postgres_url=postgres_url
+    )
+    if host not in (LOOPBACK, "::1", "localhost"):
+        typer.echo(
+            f"Warning: the UI has no login, and {host} may be reached from elsewhere. Put a proxy "
+            "with a login before it: docs/security.md.",
+            err=True,
+        )
+    arguments = ["--host", host, "--port", str(port)] + (["--read-only"] if read_only else [])
+    _become(settings, "dagster_webserver", *MODULE, *arguments)
+
+
+def daemon(
+    map_: Map = None,
+    landing: Landing = None,
+    home: Home = None,
+    env: Env = None,
+    target: EngineTarget = None,
+    postgres_url: PostgresUrl = None,
+) -> None:
+    """Schedules and sensors, without a UI. One a HOME."""
+    settings = load_settings(
+        map=map_, landing=landing, home=home, env=env, target=target, postgres_url=postgres_url
+    )
+    _become(settings, "dagster._daemon", "run", *MODULE)
+
+
+def _become(settings: Settings, module: str, *arguments: str) -> None:
+    """Replace this process by a program of Dagster's, on the instance of this HOME."""
     from orchestration.resources import open_instance
 
+    os.environ.update(settings.environ())
     open_instance(settings).dispose()
-    command = [sys.executable, "-m", "dagster", "dev", "--module-name", "orchestration.definitions"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
     # A shell's `&` has it ignored; Dagster would then ignore SIGTERM too, and outlive both.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.chdir(PROJECT_DIR)
-    os.execve(sys.executable, command, os.environ | settings.environ())  # noqa: S606 (no shell)
+    command = [sys.executable, "-m", module, *arguments]
+    os.execve(sys.executable, command, os.environ)  # noqa: S606 (no shell)

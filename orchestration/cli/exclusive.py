@@ -29,7 +29,7 @@ def exclusively(settings: Settings, command: str) -> Iterator[None]:
             from orchestration.resources import open_instance
 
             with open_instance(settings) as instance:
-                bury(instance, killed)
+                bury(instance, settings, killed)
         yield
     finally:
         lock.release()

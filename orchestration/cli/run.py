@@ -96,10 +96,13 @@ def run(
         except Exception as error:
             if verbose:
                 console.print_exception()
+            _tell(settings, str(error))
             if isinstance(error, JourneyGapsError):
                 raise
             raise JourneyGapsError(f"{type(error).__name__}: {error} (log: {log})") from error
         _summarize(settings, report, console)
+        if report.exit_code == FAILED:
+            _tell(settings, report)
         if report.error:
             if verbose:
                 console.print("\n".join(error.to_string() for error in report.errors), markup=False)
@@ -166,6 +169,17 @@ def _refresh(settings: Settings, console: Console, *, full_refresh: bool) -> "Re
                     console.print(f"{step:<12} {verdict:<6} {seconds:5.1f} s")
 
         return refresh(settings, full_refresh=full_refresh, observe=observe)
+
+
+def _tell(settings: Settings, failure: "Report | str") -> None:
+    """Alert of a run that failed outside of its steps; what the executor told is known by now."""
+    from orchestration.alerts import settle
+    from orchestration.alerts.of_run import alert_of_failure, failure_alerts
+
+    if isinstance(failure, str):
+        alert_of_failure(settings, failure)
+    else:
+        settle(settings, failure_alerts(failure))
 
 
 def _summarize(settings: Settings, report: "Report", console: Console) -> None:

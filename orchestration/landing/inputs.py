@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from orchestration.landing.existing import existing_tables
 from orchestration.landing.load import land
+from orchestration.landing.mapping import Source, declared_sources
 from orchestration.landing.places import Place, place_of
 from orchestration.landing.result import LandingResult
 from orchestration.settings import Settings, Target
@@ -17,6 +18,12 @@ def landing_place_of(settings: Settings) -> Place:
         cache_bytes=settings.landing_cache_mb * 1_000_000,
         settle_seconds=settings.settle_seconds,
     )
+
+
+def sources_of(settings: Settings) -> list[Source] | None:
+    """What `landing.yml` declares; None where there is none. Raises InputError as landing does."""
+    place = landing_place_of(settings)
+    return declared_sources(place, place.listing(), settings.map)
 
 
 def land_inputs(settings: Settings, *, only: Callable[[str], bool] | None = None) -> LandingResult:

@@ -20,6 +20,7 @@ With a `landing.yml`, only what it lists is landed::
         date_only: [changed_at]              # times that are dates: no durations under a day
         source_start: 2017-06-14             # the source has no older rows by design
         extract_time: 2018-11-14T00:00:00Z   # the source is complete up to here
+        freshness_hours: 26                  # nothing new for longer than this is an alert
         present: [won_date]                  # leave out rows in which one of these is empty
         where: {lead_type: [offline, industry]}   # leave out rows with another value
 
@@ -58,7 +59,7 @@ from orchestration.landing.contract import (
     install_macros,
     json_object_sql,
 )
-from orchestration.landing.places import Place
+from orchestration.landing.places import Listing, Place
 from orchestration.landing.readers import RejectedFileError, format_of
 from orchestration.quoting import literal
 
@@ -151,6 +152,7 @@ class Source(_Strict):
     date_only: tuple[str, ...] = ()
     source_start: str | None = None
     extract_time: str | None = None
+    freshness_hours: float | None = Field(default=None, gt=0)
     present: tuple[str, ...] = ()
     where: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
 
@@ -322,12 +324,7 @@ def make_plan(place: Place, map_dir: Path) -> Plan:
     found = [name for name in sorted(listing.files) if name != FILE_NAME]
     files: dict[str, list[Source]] = {}
     unmatched: list[str] = []
-    if FILE_NAME in listing.files:
-        declared = read_declaration(place.fetch(FILE_NAME), f"{place.name.rstrip('/')}/{FILE_NAME}")
-    elif (map_dir / FILE_NAME).is_file():
-        declared = read_declaration(map_dir / FILE_NAME)
-    else:
-        declared = None
+    declared = declared_sources(place, listing, map_dir)
     if declared is None:
         by_table: dict[str, Source] = {}
         for name in found:
@@ -371,6 +368,18 @@ def _matching(pattern: str, found: Sequence[str]) -> list[str]:
         return [PurePosixPath(pattern).as_posix()]
     matches = re.compile(glob_translate(pattern)).match
     return [name for name in found if matches(name)]
+
+
+def declared_sources(place: Place, listing: Listing, map_dir: Path) -> list[Source] | None:
+    """The sources of `landing.yml` in the place, else in the map; None where there is none.
+
+    Raises InputError where it is wrong.
+    """
+    if FILE_NAME in listing.files:
+        return read_declaration(place.fetch(FILE_NAME), f"{place.name.rstrip('/')}/{FILE_NAME}")
+    if (map_dir / FILE_NAME).is_file():
+        return read_declaration(map_dir / FILE_NAME)
+    return None
 
 
 def read_declaration(path: Path, name: str | None = None) -> list[Source]:

@@ -13,7 +13,8 @@ from orchestration import resources
 from orchestration.definitions import defs, refresh_gap_marts
 from orchestration.defs.models.assets import first_error, published_marts
 from orchestration.defs.publication.assets import build_publication
-from orchestration.defs.schedules import SCHEDULE_STATUS, refresh_schedule
+from orchestration.defs.schedules import refresh_schedule
+from orchestration.environments import UnknownEnvironmentError
 from orchestration.errors import InputError, JourneyGapsError
 from orchestration.resources import dbt_manifest, open_instance
 from orchestration.settings import PROJECT_DIR, Environment, Settings
@@ -180,7 +181,7 @@ def test_checks_are_suites_counts_and_dbt_tests(
     own = {
         ("raw", table, name)
         for table in RAW_TABLES
-        for name in ("files_readable", "is_landed", "rows_reconcile")
+        for name in ("files_readable", "is_fresh", "is_landed", "rows_reconcile")
     } | {("marts", "gap_trends", "nothing_worsens")}
     tests_of_dbt = {
         node["name"]: node["config"]["severity"].lower()
@@ -194,9 +195,9 @@ def test_checks_are_suites_counts_and_dbt_tests(
     assert {name for *_, name in set(checks) - own - of_suites} == set(tests_of_dbt)
 
     only_shown = {check for check, node in checks.items() if not node.blocking}
-    assert {name for *_, name in only_shown} == {"files_readable", "nothing_worsens"} | {
-        name for name, severity in tests_of_dbt.items() if severity == "warn"
-    }
+    assert {name for *_, name in only_shown} == {
+        *("files_readable", "is_fresh", "nothing_worsens")
+    } | {name for name, severity in tests_of_dbt.items() if severity == "warn"}
 
 
 def test_every_run_takes_the_lock(graph: AssetGraph) -> None:
@@ -207,21 +208,34 @@ def test_every_run_takes_the_lock(graph: AssetGraph) -> None:
         assert repository.get_job(name).executor_def.name == "warehouse"
 
 
-def test_new_files_and_days_are_registered(graph: AssetGraph) -> None:
+def test_jobs_schedules_and_sensors(graph: AssetGraph) -> None:
     assert graph
     repository = defs().get_repository_def()
-    assert repository.get_sensor_def("new_files").job_name == "refresh_gap_marts"
-    assert repository.get_job("land_day").partitions_def is not None
+    assert {job.name for job in repository.get_all_jobs()} == {
+        *("refresh_gap_marts", "weekly_report", "land_day", "__ASSET_JOB")
+    }
+    assert {
+        schedule.name: (schedule.job_name, schedule.cron_schedule, schedule.execution_timezone)
+        for schedule in repository.schedule_defs
+    } == {
+        "refresh_gap_marts_daily": ("refresh_gap_marts", "0 5 * * *", "UTC"),
+        "weekly_report_mondays": ("weekly_report", "0 6 * * 1", "UTC"),
+    }
+    assert {
+        sensor.name: (sensor.sensor_type.value, sensor.minimum_interval_seconds)
+        for sensor in repository.sensor_defs
+    } == {
+        "new_files": ("STANDARD", 60),
+        "new_journey_map": ("STANDARD", 60),
+        "freshness": ("STANDARD", 3600),
+        "run_failures": ("RUN_STATUS", 30),
+    }
 
 
 def test_the_schedule_of_each_environment() -> None:
-    assert set(SCHEDULE_STATUS) == set(Environment)
     status = {env.value: refresh_schedule(env).default_status.value for env in Environment}
     assert status == {"dev": "STOPPED", "ci": "STOPPED", "prod": "RUNNING"}
-    schedule = refresh_schedule(Environment.PROD)
-    assert schedule.job_name == "refresh_gap_marts"
-    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 5 * * *", "UTC")
-    with pytest.raises(KeyError):
+    with pytest.raises(UnknownEnvironmentError, match="dev, ci, prod"):
         refresh_schedule("staging")  # type: ignore[arg-type]
 
 

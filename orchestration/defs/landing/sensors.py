@@ -1,10 +1,10 @@
 """The run that new files start."""
 
-from collections.abc import Mapping
-
 import dagster as dg
 
-from orchestration.defs.schedules import refresh_job
+from orchestration.defs.overlap import run_in_progress
+from orchestration.defs.schedules import refresh_job, sensor_status, starts
+from orchestration.environments import NEW_FILES
 from orchestration.executor import bury
 from orchestration.landing.inputs import landing_place_of
 from orchestration.landing.pending import pending_files
@@ -13,38 +13,21 @@ from orchestration.settings import Environment, Settings
 
 INTERVAL_SECONDS = 60
 
-NEW_FILES_STATUS: Mapping[Environment, dg.DefaultSensorStatus] = {
-    Environment.DEV: dg.DefaultSensorStatus.STOPPED,
-    Environment.CI: dg.DefaultSensorStatus.STOPPED,
-    Environment.PROD: dg.DefaultSensorStatus.RUNNING,
-}
-
-# A run in one of these may still land what is there now.
-UNFINISHED = (
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-)
-
 
 def new_files_sensor(environment: Environment) -> dg.SensorDefinition:
-    """A run when the settled files of the landing place change; on where NEW_FILES_STATUS says.
+    """A run when the settled files of the landing place change.
 
-    The cursor is the listing that was dealt with last. Raises KeyError for an environment that
-    is not declared there.
+    The cursor is the listing that was dealt with last. Raises UnknownEnvironmentError for an
+    environment that is not declared.
     """
-    status = NEW_FILES_STATUS[environment]
-    starts = "on" if status is dg.DefaultSensorStatus.RUNNING else "off until switched on"
 
     @dg.sensor(
-        name="new_files",
+        name=NEW_FILES,
         job=refresh_job,
         minimum_interval_seconds=INTERVAL_SECONDS,
-        default_status=status,
+        default_status=sensor_status(environment, NEW_FILES),
         description="The whole chain when new files have settled in the landing place; "
-        f"{starts} in {environment.value}.",
+        f"{starts(environment, NEW_FILES)}.",
     )
     def new_files(
         context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
@@ -53,10 +36,9 @@ def new_files_sensor(environment: Environment) -> dg.SensorDefinition:
         if listing.sha256 == context.cursor:
             waiting = f"; {len(listing.waiting)} files still arrive" if listing.waiting else ""
             return dg.SkipReason(f"no new files{waiting}")
-        unfinished = dg.RunsFilter(job_name=refresh_job.name, statuses=list(UNFINISHED))
-        if runs := context.instance.get_runs(unfinished, limit=1):
+        if busy := run_in_progress(context.instance, settings, refresh_job.name):
             # The cursor stays: the next tick looks again.
-            return dg.SkipReason(f"new files wait for run {runs[0].run_id} to end")
+            return dg.SkipReason(f"new files wait: {busy}")
         lock = WarehouseLock(settings.warehouse, "sensor new_files")
         try:
             killed = lock.acquire(0)
@@ -64,7 +46,7 @@ def new_files_sensor(environment: Environment) -> dg.SensorDefinition:
             return dg.SkipReason(f"new files wait: {busy}")
         try:
             if killed:
-                bury(context.instance, killed)
+                bury(context.instance, settings, killed)
             pending = pending_files(settings)
         finally:
             lock.release()
