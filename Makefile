@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Parsing needs a warehouse to connect to, not a built one.
 LINT_ENV := JOURNEY_GAPS_HOME=build/lint DBT_TARGET_PATH=build/lint/dbt DBT_LOG_PATH=build/lint/logs
 
-.PHONY: setup demo dev test test-proofs test-engines lint format bench lock clean
+.PHONY: setup demo dev test test-proofs test-engines lint format bench audit lock clean
 
 setup: $(VENV)/.installed
 
@@ -54,6 +54,9 @@ format: setup
 bench: setup  ## Time and peak memory beside alternatives, in one run: landing, then the facts at SIZES=1,5,20 million events.
 	$(BIN)/python -m tests.benchmarks.bench
 	$(BIN)/python -m tests.benchmarks.scale
+
+audit: setup  ## Known vulnerabilities of requirements.lock; 1: some, 2: the advisory source does not answer.
+	@$(BIN)/python .ci/audit.py
 
 lock: setup  ## Resolve anew after a change of dependencies in pyproject.toml.
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

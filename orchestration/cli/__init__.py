@@ -8,6 +8,7 @@ Dagster, dbt and Great Expectations are imported only by the commands that run t
 
 from orchestration.cli.check_map import check_map
 from orchestration.cli.dev import daemon, dev, ui
+from orchestration.cli.forget import forget
 from orchestration.cli.gaps import gaps
 from orchestration.cli.program import app, load_settings
 from orchestration.cli.quarantine import quarantine
@@ -21,6 +22,7 @@ app.command()(run)
 app.command()(gaps)
 app.command("what-if")(what_if)
 app.add_typer(quarantine, name="quarantine")
+app.command()(forget)
 app.command()(dev)
 app.command()(ui)
 app.command()(daemon)

@@ -1,9 +1,12 @@
 """How the commands write: to a terminal or a pipe, figures as a person says them."""
 
-from typing import Any
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table as Grid
 
 from orchestration.publish.reading import Table
@@ -13,6 +16,43 @@ def console_of(stream: Any) -> Console:
     """A console that writes to a stream."""
     # A pipe has no width: wide enough to keep one row on one line.
     return Console(file=stream, width=None if stream.isatty() else 200, highlight=False)
+
+
+# What a terminal obeys (C0, DEL, C1) and what turns the order of letters around.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# A spreadsheet takes a text that begins like this for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def harmless(text: str) -> str:
+    """A text from data with what a terminal would obey made visible: `\\x1b[31m`."""
+    return _CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), text)
+
+
+def escape(text: str) -> str:
+    """A text from data for a console: neither markup nor a terminal's commands."""
+    return markup.escape(harmless(text))
+
+
+def write_csv(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write rows as CSV; a text that a spreadsheet would run as a formula begins with `'`.
+
+    Numbers stay numbers. What CSV readers stumble over is mended: NULs are left out, carriage
+    returns become line feeds, which are quoted.
+    """
+    is_terminal = stream.isatty()
+
+    def written(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        text = value.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+        text = harmless(text) if is_terminal else text
+        # Spreadsheets skip blanks before a formula.
+        return f"'{text}" if text.lstrip(" \n").startswith(_FORMULA) else text
+
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([written(column) for column in columns])
+    writer.writerows([written(value) for value in row] for row in rows)
 
 
 def listed(counts: dict[str, int]) -> str:
@@ -35,10 +75,10 @@ def ranking_grid(ranking: Table, rows: int) -> Grid:
             *(escape(gap[column]) for column in ("journey_id", "stage_id", "metric_id")),
             "all" if segment == ("all", "all") else escape(" ".join(segment)),
             measured(gap["value"], gap["unit"]),
-            f"{measured(gap['benchmark_value'], gap['unit'])} ({gap['benchmark_kind']})",
+            f"{measured(gap['benchmark_value'], gap['unit'])} ({escape(gap['benchmark_kind'])})",
             cell(gap["lag_factor"]),
             cell(gap["n"]),
-            gap["verdict"],
+            escape(gap["verdict"]),
         )
     return grid
 

@@ -1,13 +1,12 @@
 """`journey-gaps gaps`: the published ranking."""
 
-import csv
 import json
 import sys
 from typing import Annotated
 
 import typer
 
-from orchestration.cli.console import console_of, ranking_grid
+from orchestration.cli.console import console_of, ranking_grid, write_csv
 from orchestration.cli.program import Demo, Format, Home, Map, Written, load_settings
 from orchestration.publish.reading import published_gaps
 
@@ -31,9 +30,7 @@ def gaps(
         case Format.JSON:
             typer.echo(json.dumps(ranking.records(), default=str, indent=2))
         case Format.CSV:
-            writer = csv.writer(sys.stdout, lineterminator="\n")
-            writer.writerow(ranking.columns)
-            writer.writerows(ranking.rows)
+            write_csv(sys.stdout, ranking.columns, ranking.rows)
         case Format.TABLE:
             shown = top or SCREENFUL
             console = console_of(sys.stdout)

@@ -107,4 +107,7 @@ def _home(name: str) -> Path:
 def complain(message: str) -> None:
     """Write an error to stderr."""
     typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-    typer.echo(message, err=True)
+    # Lazily: console.py reads publications, and --help need not.
+    from orchestration.cli.console import harmless
+
+    typer.echo(harmless(message), err=True)

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from orchestration.cli.console import console_of, listed, ranking_grid
+from orchestration.cli.console import console_of, escape, harmless, listed, ranking_grid
 from orchestration.cli.program import (
     FAILED,
     Demo,
@@ -105,7 +104,8 @@ def run(
             _tell(settings, report)
         if report.error:
             if verbose:
-                console.print("\n".join(error.to_string() for error in report.errors), markup=False)
+                trace = "\n".join(error.to_string() for error in report.errors)
+                console.print(harmless(trace), markup=False)
             console.print(f"log: {log}", style="dim", soft_wrap=True)
     if report.exit_code == FAILED:
         complain(report.error or f"the run failed, see {log}")
@@ -133,7 +133,9 @@ def _terminal_apart_from(log: Path) -> Iterator[Console]:
 
 def _refresh(settings: Settings, console: Console, *, full_refresh: bool) -> "Report":
     """Run the job under a progress bar, or with a line a step where there is no terminal."""
-    console.print(f"{settings.map} -> {settings.published_dir}", style="dim", soft_wrap=True)
+    console.print(
+        escape(f"{settings.map} -> {settings.published_dir}"), style="dim", soft_wrap=True
+    )
     with Progress(
         TextColumn("{task.description}", table_column=None),
         BarColumn(),
@@ -159,7 +161,7 @@ def _refresh(settings: Settings, console: Console, *, full_refresh: bool) -> "Re
             progress.update(task, completed=report.done, total=report.planned)
             match event.event_type_value:
                 case "ENGINE_EVENT" if event.engine_event_data.marker_start == LOCK_MARKER:
-                    console.print(event.message, soft_wrap=True)
+                    console.print(escape(event.message or ""), soft_wrap=True)
                 case "STEP_WORKER_STARTING" if step:
                     started[step] = time.monotonic()
                     progress.update(task, description=step)
@@ -226,7 +228,8 @@ def _summarize(settings: Settings, report: "Report", console: Console) -> None:
         label = "[red]failed[/]" if check.stops else "[yellow]warning[/]"
         console.print(f"{label} {escape(str(check))}", soft_wrap=True)
     if report.succeeded:
-        console.print(f"published {report.metadata['publication']['folder']}", soft_wrap=True)
+        folder = escape(report.metadata["publication"]["folder"])
+        console.print(f"published {folder}", soft_wrap=True)
         console.print(ranking_grid(published_gaps(settings.published_dir, TOP_GAPS), TOP_GAPS))
         page = settings.published_dir / CURRENT / REPORT_FILE
         console.print(f"report: {page.as_uri()}", soft_wrap=True)

@@ -1,6 +1,5 @@
 """`journey-gaps what-if`: a journey with its gaps closed."""
 
-import csv
 import json
 import sys
 from collections.abc import Iterator
@@ -8,10 +7,9 @@ from datetime import timedelta
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table as Grid
 
-from orchestration.cli.console import console_of, measured, number
+from orchestration.cli.console import cell, console_of, escape, measured, number, write_csv
 from orchestration.cli.program import Demo, Format, Home, Map, Written, load_settings
 from orchestration.publish.reading import published_facts
 from orchestration.what_if import Answer, Goal, Lever, QuestionError, answer
@@ -72,9 +70,7 @@ def what_if(
                 {**scenario, "levers": " + ".join(_lever(lever) for lever in own.levers)}
                 for own, scenario in zip(found.scenarios, found.record()["scenarios"], strict=True)
             ]
-            table = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows)
+            write_csv(sys.stdout, list(rows[0]), (list(row.values()) for row in rows))
         case Format.TABLE:
             console = console_of(sys.stdout)
             console.print(_scenario_grid(found))
@@ -101,13 +97,13 @@ def _scenario_grid(found: Answer) -> Grid:
     for heading in ("days to success", "saved"):
         grid.add_column(heading, justify="right")
     for scenario in found.scenarios:
-        cells = (
+        values = (
             *(scenario.successes, scenario.added_successes, scenario.cautious_added_successes),
             *((scenario.value, scenario.added_value) if has_value else ()),
             *(scenario.mean_days_to_success, scenario.saved_days),
         )
         name = "\n+ ".join(_lever(lever) for lever in scenario.levers) or "as it is"
-        grid.add_row(escape(name), *(cell(cell) for cell in cells))
+        grid.add_row(escape(name), *(cell(value) for value in values))
     return grid
 
 

@@ -681,6 +681,7 @@ def create_tables_sql() -> list[str]:
         "create table if not exists raw.landing_sources (source_name VARCHAR, table_name VARCHAR,"
         " source_start TIMESTAMP, extract_time TIMESTAMP, date_only_columns VARCHAR,"
         " load_id BIGINT)",
+        # Counts alone: who left must not be told from here.
         "create table if not exists raw.released_rows (table_name VARCHAR, load_id BIGINT,"
         " released_at TIMESTAMP, reason VARCHAR, row_count BIGINT)",
         "create table if not exists raw.file_columns (load_id BIGINT, file_number BIGINT,"

@@ -25,6 +25,7 @@ from orchestration.landing.contract import (
     judge_sql,
 )
 from orchestration.landing.existing import ExistingTables
+from orchestration.landing.forgotten import read_forgotten
 from orchestration.landing.headers import Header, last_headers, schema_changes
 from orchestration.landing.mapping import Plan, Source, make_plan
 from orchestration.landing.places import Folder, Place
@@ -174,6 +175,7 @@ class _Batch:
         self._loaded_at = loaded_at
         self._landed = landed_before(connection)
         self._headers = last_headers(connection)
+        self._forgotten = read_forgotten(work_dir.parent)
 
     def stage(
         self,
@@ -284,6 +286,8 @@ class _Batch:
             self._connection.execute(f"create temp table {relation} as {tagged}")
             self.tables.add(table.name)
         notes += self._left_out(table, rows, number)
+        if forgotten := self._forgotten.leave_out(self._connection, table, relation, number):
+            notes.append(f"{forgotten:,} rows of forgotten people left out")
         notes += self._dates_only(table, source, number)
         self.entries.append(
             Entry(source, name, sha256, status, notes, header=columns, schema_change=change)

@@ -27,7 +27,7 @@ from urllib.parse import unquote, urlsplit
 from fsspec.core import url_to_fs  # type: ignore[import-untyped]
 
 from orchestration.errors import InputError, Problem
-from orchestration.landing.readers import RejectedFileError
+from orchestration.landing.readers import RejectedFileError, require_inside
 
 TEMPORARY_SUFFIXES = (".tmp", ".part", ".crdownload")
 # What file systems call the time of the last change, in the order of trust.
@@ -170,10 +170,7 @@ class Folder:
     def fetch(self, name: str) -> Path:
         """The file itself."""
         path = self.path / name
-        if not path.resolve().is_relative_to(self.path.resolve()):
-            raise RejectedFileError(
-                "is a link that leads out of the landing folder", remedy="put the file itself there"
-            )
+        require_inside(path, self.path)
         return path
 
     def known_sha256(self, name: str) -> str | None:  # noqa: ARG002 (part of the protocol)

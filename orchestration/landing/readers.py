@@ -38,6 +38,9 @@ _BATCH_ROWS = 20_000
 # A field over more lines than this is an open quote, not a text.
 _MOST_LINES_IN_A_FIELD = 1_000
 _BOM = b"\xef\xbb\xbf"
+# Tables pack to a tenth, rarely to a hundredth; what unpacks to more, and much, fills the disk.
+MOST_UNPACKED_RATIO = 200
+_UNPACKED_UNSUSPECTED = 1 << 30
 
 
 class RejectedFileError(JourneyGapsError):
@@ -110,6 +113,16 @@ def fingerprint(path: Path) -> Fingerprint:
     return fingerprint
 
 
+def require_inside(path: Path, folder: Path) -> None:
+    """Raise RejectedFileError where a path leads out of a folder, by a link or by `..`."""
+    target = path.resolve()
+    if not target.is_relative_to(folder.resolve()):
+        raise RejectedFileError(
+            f"leads out of the landing folder, to {target}",
+            remedy="put the file itself there, or name its folder as the landing folder",
+        )
+
+
 def require_unchanged(path: Path, fingerprint: Fingerprint) -> None:
     """Raise RejectedFileError where a file is no longer what was hashed."""
     try:
@@ -162,9 +175,17 @@ def _blocks(path: Path) -> Iterator[bytes]:
     """A file's bytes, unpacked. Raises RejectedFileError where it is empty or cannot be read."""
     is_packed = path.name.lower().endswith(".gz")
     is_empty = True
+    unpacked = 0
     try:
+        most = max(path.stat().st_size * MOST_UNPACKED_RATIO, _UNPACKED_UNSUSPECTED)
         with gzip.open(path) if is_packed else path.open("rb") as file:
             while block := file.read(_BLOCK_BYTES):
+                unpacked += len(block)
+                if unpacked > most:
+                    raise RejectedFileError(
+                        f"unpacks to more than {MOST_UNPACKED_RATIO} times its size",
+                        remedy="deliver it in parts, or unpacked",
+                    )
                 if is_empty:
                     _require_text_or_parquet(block, is_packed)
                 is_empty = False

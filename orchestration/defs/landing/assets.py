@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.defs.markdown import plain
 from orchestration.landing import LandingResult
 from orchestration.landing.contract import BOOKS, CONTRACT, create_tables_sql
 from orchestration.landing.inputs import land_inputs
@@ -140,7 +141,7 @@ def _load(result: LandingResult) -> dict[str, Any]:
 
 def _files_readable(result: LandingResult, table: str) -> dg.AssetCheckResult:
     rejected = [file for file in result.rejected if file.table == table]
-    listing = "\n".join(f"- {file.message}" for file in rejected)
+    listing = "\n".join(f"- {plain(file.message)}" for file in rejected)
     return dg.AssetCheckResult(
         asset_key=["raw", table],
         check_name=FILES_READABLE,

@@ -8,6 +8,7 @@ import dagster as dg
 import yaml
 
 from orchestration.defs.landing.assets import LOADS
+from orchestration.defs.markdown import plain
 from orchestration.errors import JourneyGapsError
 from orchestration.publish.publication import REPORT_FILE, publish
 from orchestration.publish.quality import landed_tables
@@ -99,7 +100,11 @@ def _top_gaps(settings: Settings) -> str:
         cells = (gap[column] for column in columns)
         lines.append(
             " | ".join(
-                "" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+                ""
+                if cell is None
+                else f"{cell:.4g}"
+                if isinstance(cell, float)
+                else plain(str(cell))
                 for cell in cells
             )
         )

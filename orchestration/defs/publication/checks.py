@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from orchestration.defs.expectations import expectation_results, expectation_specs, only_selected
+from orchestration.defs.markdown import plain
 from orchestration.resources import WAREHOUSE_POOL
 from orchestration.settings import Settings
 from orchestration.warehouse import warehouse_of
@@ -77,6 +78,8 @@ def _nothing_worsens(settings: Settings) -> dg.AssetCheckResult:
         description=" ".join(lines) or None,
         metadata={
             "alerts": len(sentences),
-            "sentences": dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in sentences)),
+            "sentences": dg.MetadataValue.md(
+                "\n".join(f"- {plain(sentence)}" for sentence in sentences)
+            ),
         },
     )
