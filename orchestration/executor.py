@@ -1,6 +1,8 @@
 """The executor of every run: one run a warehouse, one process a step."""
 
+import logging
 from collections.abc import Generator, Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -11,8 +13,11 @@ from dagster._core.executor.multiprocess import MultiprocessExecutor
 from dagster._utils.interrupts import check_captured_interrupt
 
 from orchestration.alerts.of_run import alert_of_failure, alert_of_killed, alert_of_run
+from orchestration.audit import Run, record_killed, record_not_started, record_run
 from orchestration.locking import Holder, LockTimeoutError, WarehouseLock
 from orchestration.outcome import Report
+from orchestration.run_events import log_progress
+from orchestration.run_log import log_event, run_log
 from orchestration.settings import Settings, Target
 from orchestration.steps import PRELOADED, START_METHOD
 from orchestration.warehouse import warehouse_of
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
     from dagster._core.execution.plan.plan import ExecutionPlan
 
 LOCK_MARKER = "warehouse_lock"
+
+logger = logging.getLogger(__name__)
 
 
 class LockedExecutor(dg.Executor):
@@ -48,18 +55,41 @@ class LockedExecutor(dg.Executor):
 
         Raises LockTimeoutError where another run keeps the warehouse.
         """
+        with run_log(self._settings, plan_context.run_id):
+            yield from self._execute(plan_context, execution_plan)
+
+    def _execute(
+        self, plan_context: "PlanOrchestrationContext", execution_plan: "ExecutionPlan"
+    ) -> Iterator[dg.DagsterEvent]:
+        run = Run(
+            plan_context.run_id,
+            plan_context.job_name,
+            datetime.now(UTC),
+            plan_context.dagster_run.tags,
+        )
+        log_event(logger, "run_started", f"{run.job} started", job=run.job)
         engines = [warehouse_of(self._settings)] if self._settings.target is Target.POSTGRES else []
-        lock = WarehouseLock(self._settings.warehouse, plan_context.run_id, *engines)
-        killed = yield from self._take(lock, plan_context)
-        report = Report(plan_context.run_id)
+        lock = WarehouseLock(self._settings.warehouse, run.run_id, *engines)
+        try:
+            killed = yield from self._take(lock, plan_context)
+        except BaseException as error:
+            record_not_started(self._settings, run, error)
+            raise
+        report = Report(run.run_id)
+        failure: BaseException | None = None
         try:
             if killed:
                 bury(plan_context.instance, self._settings, killed)
             for event in self._inner.execute(plan_context, execution_plan):
                 report.add(event)
+                log_progress(event, report)
                 yield event
+        except BaseException as error:
+            failure = error
+            raise
         finally:
             # What follows a run, whatever became of it, belongs here: the warehouse is still ours.
+            record_run(self._settings, run, report, failure)
             alert_of_run(self._settings, report)
             lock.release()
 
@@ -71,10 +101,10 @@ class LockedExecutor(dg.Executor):
         try:
             return lock.acquire(0)
         except LockTimeoutError as busy:
+            waiting = f"Waiting up to {seconds:g} s for {busy.holder}, which uses the warehouse"
+            log_event(logger, "waiting_for_lock", waiting, holder=busy.holder)
             yield dg.DagsterEvent.engine_event(
-                plan_context,
-                f"Waiting up to {seconds:g} s for {busy.holder}, which uses the warehouse",
-                EngineEventData(marker_start=LOCK_MARKER),
+                plan_context, waiting, EngineEventData(marker_start=LOCK_MARKER)
             )
         try:
             return lock.acquire(seconds, check_captured_interrupt)
@@ -86,11 +116,21 @@ class LockedExecutor(dg.Executor):
 
 
 def bury(instance: dg.DagsterInstance, settings: Settings, killed: Holder) -> None:
-    """End a killed run in the books, and tell of it: its pool slot would block every later run."""
+    """End a killed run in the books, and tell of it.
+
+    In Dagster's its pool slot would block every later run.
+    """
     alert_of_killed(settings, killed)
     instance.event_log_storage.free_concurrency_slots_for_run(killed.run_id)
     run = instance.get_run_by_id(killed.run_id)
-    if run is not None and not run.is_finished:
+    if run is None:
+        record_killed(settings, killed, "unknown", {}, [])
+        return
+    # The last one's own process may have ended it nonetheless, before this run got the warehouse.
+    steps = instance.get_run_step_stats(run.run_id)
+    steps = sorted(steps, key=lambda step: step.start_time or 0)
+    record_killed(settings, killed, run.job_name, run.tags, [step.step_key for step in steps[-1:]])
+    if not run.is_finished:
         instance.report_run_failed(run, f"{killed} was killed while it held the warehouse")
 
 

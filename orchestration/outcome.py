@@ -3,6 +3,7 @@
 Importing this module imports Dagster (seconds): import it late.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,27 @@ class FailedCheck:
 
 
 @dataclass
+class StepTime:
+    """How long a step took, its process's start included; None while it runs."""
+
+    started: float
+    seconds: float | None = None
+    succeeded: bool = False
+
+    def end(self, *, succeeded: bool) -> None:
+        """The step is over."""
+        self.seconds = time.monotonic() - self.started
+        self.succeeded = succeeded
+
+    @property
+    def outcome(self) -> str:
+        """In a word: succeeded, failed, unfinished."""
+        if self.seconds is None:
+            return "unfinished"
+        return "succeeded" if self.succeeded else "failed"
+
+
+@dataclass
 class Report:
     """A run so far. `done` and `planned` count assets and checks.
 
@@ -40,6 +62,7 @@ class Report:
     succeeded: bool = False
     failed_checks: list[FailedCheck] = field(default_factory=list)
     passed_checks: set[tuple[str, str]] = field(default_factory=set)
+    steps: dict[str, StepTime] = field(default_factory=dict)
     metadata: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     errors: list[SerializableErrorInfo] = field(default_factory=list)
 
@@ -55,7 +78,12 @@ class Report:
             case dg.DagsterEventType.ASSET_CHECK_EVALUATION:
                 self._add_check(event.asset_check_evaluation_data)
                 self.done += 1
+            case dg.DagsterEventType.STEP_WORKER_STARTING | dg.DagsterEventType.STEP_START:
+                self._step(event)
+            case dg.DagsterEventType.STEP_SUCCESS:
+                self._step(event).end(succeeded=True)
             case dg.DagsterEventType.STEP_FAILURE:
+                self._step(event).end(succeeded=False)
                 self._add_error(event.step_failure_data.error)
             case dg.DagsterEventType.RUN_FAILURE:
                 self._add_error(event.job_failure_data.error)
@@ -67,7 +95,12 @@ class Report:
         """0: published; 3: published, with rejected files; 1: failed."""
         if not self.succeeded:
             return 1
-        return 3 if any(check.name == FILES_READABLE for check in self.failed_checks) else 0
+        return 3 if self.has_rejected_files else 0
+
+    @property
+    def has_rejected_files(self) -> bool:
+        """Whether files could not be read; the others are landed."""
+        return any(check.name == FILES_READABLE for check in self.failed_checks)
 
     @property
     def error(self) -> str | None:
@@ -104,6 +137,9 @@ class Report:
                 stops=evaluation.severity == dg.AssetCheckSeverity.ERROR,
             )
         )
+
+    def _step(self, event: dg.DagsterEvent) -> StepTime:
+        return self.steps.setdefault(event.step_key or "", StepTime(time.monotonic()))
 
     def _add_error(self, error: SerializableErrorInfo | None) -> None:
         if error is not None:

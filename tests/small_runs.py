@@ -15,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.audit import read_runs
 from orchestration.settings import PROJECT_DIR, Settings
 from tests.maps import write_tables
 
@@ -110,6 +111,10 @@ class Home:
     def manifest(self) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((self.publication() / "manifest.json").read_text())
         return content
+
+    def last_row(self) -> dict[str, Any]:
+        """The newest row of the book of runs."""
+        return read_runs(self.home, newest=1).rows[0]
 
     def instance(self) -> dg.DagsterInstance:
         return dg.DagsterInstance.from_config(str(self.home / "dagster"))

@@ -8,11 +8,13 @@ Dagster, dbt and Great Expectations are imported only by the commands that run t
 
 from orchestration.cli.check_map import check_map
 from orchestration.cli.dev import daemon, dev, ui
+from orchestration.cli.doctor import doctor
 from orchestration.cli.forget import forget
 from orchestration.cli.gaps import gaps
 from orchestration.cli.program import app, load_settings
 from orchestration.cli.quarantine import quarantine
 from orchestration.cli.run import run
+from orchestration.cli.status import status
 from orchestration.cli.what_if import what_if
 
 __all__ = ["app", "load_settings", "main"]
@@ -21,6 +23,8 @@ __all__ = ["app", "load_settings", "main"]
 app.command()(run)
 app.command()(gaps)
 app.command("what-if")(what_if)
+app.command()(status)
+app.command()(doctor)
 app.add_typer(quarantine, name="quarantine")
 app.command()(forget)
 app.command()(dev)

@@ -1,5 +1,6 @@
 """The program that commands join: its errors, its options, its settings."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,6 +98,12 @@ def load_settings(*, demo: bool = False, **flags: object) -> Settings:
         example = settings.map.relative_to(EXAMPLES_DIR).parts[0]
         settings = settings.model_copy(update={"home": _home(example)})
     return settings
+
+
+def address_server(settings: Settings) -> None:
+    """Let this process reach the server that the settings name; without one nothing is changed."""
+    if settings.target is Target.POSTGRES:
+        os.environ.update(settings.environ())
 
 
 def _home(name: str) -> Path:

@@ -22,8 +22,8 @@ from playwright.sync_api import Browser
 
 from orchestration.landing import reconcile
 from orchestration.settings import PROJECT_DIR
-from tests.integration.test_run import MAP, Finished, Home
 from tests.maps import write_tables
+from tests.small_runs import MAP, Finished, Home
 
 pytestmark = pytest.mark.slow
 

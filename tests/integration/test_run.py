@@ -16,8 +16,10 @@ import duckdb
 import pytest
 import yaml
 
+from orchestration.audit import read_runs
 from orchestration.locking import WarehouseLock
 from orchestration.settings import PROJECT_DIR
+from tests.books import require_books_of_two_runs
 from tests.small_runs import Finished, Home, write_log, write_map
 
 pytestmark = pytest.mark.slow
@@ -133,6 +135,13 @@ def test_what_a_run_publishes(two_at_once: tuple[Home, list[Finished]]) -> None:
     assert "600" in report.read_text(encoding="utf-8")
 
 
+def test_the_book_of_runs_and_the_structured_logs(
+    two_at_once: tuple[Home, list[Finished]],
+) -> None:
+    home, _ = two_at_once
+    require_books_of_two_runs(home.home)
+
+
 def test_dbt_tests_and_expectations_are_checks_of_the_run(
     two_at_once: tuple[Home, list[Finished]],
 ) -> None:
@@ -177,6 +186,10 @@ def test_a_critical_raw_expectation_stops_before_dbt(published: Home, tmp_path: 
     assert len(run.errors.splitlines()) == 1
     assert set(published.steps()[0]) == {"journey_map", "landing", "raw_gate"}
     assert published.publication() == before
+    row = published.last_row()
+    assert (row["outcome"], row["failed_steps"]) == ("failed", ["raw_gate"])
+    assert row["error"].endswith("(check raw/event_log:never_met)")
+    assert (row["publication_id"], row["checks"]["failed"]) == (None, 1)
 
 
 def test_a_critical_expectation_of_the_marts_keeps_the_last_publication(
@@ -225,6 +238,10 @@ def test_a_killed_run_blocks_nobody_and_a_rejected_file_exits_3(
         assert older.status is dg.DagsterRunStatus.FAILURE
         pool = instance.event_log_storage.get_concurrency_info("warehouse_writer")
         assert pool.active_slot_count == 0
+    killed_row, row = read_runs(published.home, newest=2).rows
+    assert (killed_row["run_id"], killed_row["outcome"]) == (older.run_id, "killed")
+    assert (row["run_id"], row["outcome"]) == (newest.run_id, "published_with_rejects")
+    assert [file["status"] for file in row["inputs"]] == ["rejected"]
 
 
 def test_a_required_table_that_never_landed(new_home: Home) -> None:
@@ -257,6 +274,8 @@ def test_a_run_that_may_not_wait_says_for_whom(new_home: Home) -> None:
     assert f"in use by run somebody-elses (pid {os.getpid()}, since " in run.errors
     assert "gave up after 0 s" in run.errors
     assert new_home.steps() == [{}]
+    assert new_home.last_row()["outcome"] == "not_started"
+    assert "somebody-elses" in new_home.last_row()["error"]
 
 
 def test_a_waiting_run_can_be_interrupted(new_home: Home) -> None:
@@ -271,3 +290,5 @@ def test_a_waiting_run_can_be_interrupted(new_home: Home) -> None:
     finally:
         other.release()
     assert (run.exit_code, run.errors) == (1, "Error: interrupted\n")
+    row = new_home.last_row()
+    assert (row["outcome"], row["error"]) == ("not_started", "interrupted")

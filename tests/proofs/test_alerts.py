@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from orchestration.locking import WarehouseLock
-from tests.integration.test_run import Home, write_log, write_map
 from tests.receiver import TOKEN, Receiver, receiver
+from tests.small_runs import Home, write_log, write_map
 
 pytestmark = pytest.mark.slow
 

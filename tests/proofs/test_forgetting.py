@@ -14,7 +14,7 @@ import pytest
 
 from orchestration.landing.people import Needles
 from orchestration.settings import PROJECT_DIR
-from tests.integration.test_run import Finished, Home, write_log, write_map
+from tests.small_runs import Finished, Home, write_log, write_map
 
 PEOPLE = ("claim-6", "claim-7")
 

@@ -12,7 +12,7 @@ from orchestration.alerts.of_run import alert_of_run, failure_alerts, worsened_g
 from orchestration.landing.load import land
 from orchestration.outcome import FailedCheck, Report
 from orchestration.settings import Settings
-from tests.integration.test_run import write_log, write_map
+from tests.small_runs import write_log, write_map
 
 IS_NOT_LANDED = FailedCheck("raw/events", "is_landed", "no file has ever landed", stops=True)
 ODD = FailedCheck("raw/events", "rows_are_many", "few rows", stops=False)

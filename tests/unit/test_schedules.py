@@ -29,7 +29,7 @@ from orchestration.landing.load import land
 from orchestration.locking import WarehouseLock
 from orchestration.resources import open_instance
 from orchestration.settings import Environment, Settings
-from tests.integration.test_run import write_log, write_map
+from tests.small_runs import write_log, write_map
 
 PROD = Environment.PROD
 JOB = "refresh_gap_marts"

@@ -10,6 +10,7 @@ import yaml
 from orchestration.defs.landing.assets import LOADS
 from orchestration.defs.markdown import plain
 from orchestration.errors import JourneyGapsError
+from orchestration.publish.inputs import landed_files
 from orchestration.publish.publication import REPORT_FILE, publish
 from orchestration.publish.quality import landed_tables
 from orchestration.publish.reading import published_gaps
@@ -150,6 +151,7 @@ def _manifest(context: dg.AssetExecutionContext, settings: Settings) -> Mapping[
             "facts_version": project["vars"]["facts_version"],
             "load_id": newest_load(connection),
             "rejected_files": rejected_files,
+            "inputs": landed_files(connection),
             "data_quality": {
                 "tables": landed_tables(connection),
                 "checks": _checks_of_this_run(context),
