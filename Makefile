@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Parsing needs a warehouse to connect to, not a built one.
 LINT_ENV := JOURNEY_GAPS_HOME=build/lint DBT_TARGET_PATH=build/lint/dbt DBT_LOG_PATH=build/lint/logs
 
-.PHONY: setup demo dev test test-proofs test-engines lint format bench audit lock clean
+.PHONY: setup demo dev test test-proofs test-engines lint format bench growth audit lock clean
 
 setup: $(VENV)/.installed
 
@@ -57,6 +57,9 @@ bench: setup  ## Time and peak memory beside alternatives, in one run: landing, 
 
 audit: setup  ## Known vulnerabilities of requirements.lock; 1: some, 2: the advisory source does not answer.
 	@$(BIN)/python .ci/audit.py
+
+growth: setup  ## What each folder of a HOME takes, day by day: DAYS=30 real runs.
+	$(BIN)/python -m tests.benchmarks.growth --days $(or $(DAYS),30)
 
 lock: setup  ## Resolve anew after a change of dependencies in pyproject.toml.
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

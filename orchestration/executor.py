@@ -16,6 +16,7 @@ from orchestration.alerts.of_run import alert_of_failure, alert_of_killed, alert
 from orchestration.audit import Run, record_killed, record_not_started, record_run
 from orchestration.locking import Holder, LockTimeoutError, WarehouseLock
 from orchestration.outcome import Report
+from orchestration.retention import prune
 from orchestration.run_events import log_progress
 from orchestration.run_log import log_event, run_log
 from orchestration.settings import Settings, Target
@@ -89,9 +90,12 @@ class LockedExecutor(dg.Executor):
             raise
         finally:
             # What follows a run, whatever became of it, belongs here: the warehouse is still ours.
-            record_run(self._settings, run, report, failure)
-            alert_of_run(self._settings, report)
-            lock.release()
+            try:
+                record_run(self._settings, run, report, failure)
+                alert_of_run(self._settings, report)
+                tidy_up(self._settings, plan_context)
+            finally:
+                lock.release()
 
     def _take(
         self, lock: WarehouseLock, plan_context: "PlanOrchestrationContext"
@@ -113,6 +117,19 @@ class LockedExecutor(dg.Executor):
                 raise DagsterExecutionInterruptedError from None
             alert_of_failure(self._settings, str(error), plan_context.run_id)
             raise
+
+
+def tidy_up(settings: Settings, plan_context: "PlanOrchestrationContext") -> None:
+    """Prune after a run, and log what that removed; whatever fails is a warning."""
+    try:
+        pruned = prune(settings, plan_context.instance, run_id=plan_context.run_id)
+        for kind in pruned:
+            if kind.problem:
+                logger.warning("pruning %s failed: %s", kind.kind, kind.problem)
+            elif kind.items:
+                logger.info("pruned %s", kind)
+    except Exception:
+        logger.warning("pruning failed", exc_info=True)
 
 
 def bury(instance: dg.DagsterInstance, settings: Settings, killed: Holder) -> None:

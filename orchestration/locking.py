@@ -53,14 +53,17 @@ class WarehouseLock:
     a server may have runs from other machines.
     """
 
-    def __init__(self, warehouse: Path, run_id: str, *engines: Warehouse) -> None:
+    def __init__(
+        self, warehouse: Path, run_id: str, *engines: Warehouse, opens_file: bool = True
+    ) -> None:
         """The lock of the DuckDB file `warehouse`, wanted by the run `run_id`; not yet taken.
 
-        `engines` are claimed besides the file.
+        `engines` are claimed besides the file. Without `opens_file` the file itself is left
+        alone, for those who do not need it: it may be damaged.
         """
         self._warehouse = warehouse
         self._run_id = run_id
-        self._engines = (DuckDBWarehouse(warehouse), *engines)
+        self._engines = (*([DuckDBWarehouse(warehouse)] if opens_file else []), *engines)
         self._claims = ExitStack()
         self._lock = filelock.FileLock(warehouse.with_suffix(".lock"))
         self._side_file = warehouse.with_suffix(".lock.json")

@@ -12,6 +12,7 @@ import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
 from orchestration.defs.landing.assets import FILES_READABLE
+from orchestration.warehouse.damage import advised
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Report:
         if first.cls_name == "DagsterAssetCheckFailedError" and stopping:
             others = f" ({len(stopping) - 1} more failed)" if len(stopping) > 1 else ""
             return f"{stopping[0]}{others}"
-        message = first.message.strip()
+        message = advised(first.message.strip())
         if message.startswith("orchestration."):
             # Our own errors are written for people, without the class's name.
             return message.partition(": ")[2]

@@ -47,7 +47,7 @@ def redactor(settings: Settings) -> Callable[[Any], Any]:
     """
     folders = {
         str(settings.home): "HOME",
-        str(settings.landing_dir): "LANDING",
+        str(settings.landing_place): "LANDING",
         str(settings.map): "MAP",
         str(PROJECT_DIR): "PROJECT",
         sys.prefix: "PYTHON",

@@ -22,6 +22,8 @@ from orchestration.settings import PROJECT_DIR, DagsterStorage, Settings
 
 WAREHOUSE_POOL = "warehouse_writer"
 DAGSTER_SCHEMA = "dagster"
+# In a seed folder: the HOME that it belongs to, which its name does not tell.
+SEEDS_OWNER = "home.txt"
 DBT_FILES = ("dbt_project.yml", "models/**/*", "macros/**/*", "tests/dbt/**/*")
 
 
@@ -36,6 +38,18 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
         "concurrency": {"pools": {"default_limit": 1}},
+        # Ticks of schedules and sensors; runs and logs are the work of orchestration/retention.
+        "retention": {
+            "schedule": {"purge_after_days": settings.logs_days},
+            "sensor": {
+                "purge_after_days": {
+                    "skipped": min(settings.logs_days, 7),
+                    "started": settings.logs_days,
+                    "success": settings.logs_days,
+                    "failure": settings.logs_days,
+                }
+            },
+        },
         "compute_logs": {
             "module": "dagster.core.storage.local_compute_log_manager",
             "class": "LocalComputeLogManager",
@@ -149,6 +163,7 @@ def _is_current(manifest: Path) -> bool:
 def _complete_seeds(settings: Settings) -> None:
     """Give dbt every map table to parse, empty until the run's own map is copied."""
     settings.seed_dir.mkdir(parents=True, exist_ok=True)
+    (settings.seed_dir / SEEDS_OWNER).write_text(str(settings.home), encoding="utf-8")
     with TemporaryDirectory(dir=settings.seed_dir.parent) as draft:
         write_seeds(JourneyMap({table: [] for table in TABLES}), Path(draft))
         for table in Path(draft).iterdir():

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 
+PUBLICATIONS_KEPT = 14
+
 
 class Environment(StrEnum):
     """Where a run happens; schedules and sensors are declared per environment."""
@@ -147,6 +149,17 @@ class Settings(BaseSettings):
         description="sqlite in HOME/dagster, or postgres: schema dagster of libpq's database.",
     )
 
+    publications_kept: int = Field(
+        default=PUBLICATIONS_KEPT, ge=2, description="Publications to keep; the current one stays."
+    )
+    logs_days: int = Field(default=30, ge=1, description="Days that logs of runs are kept.")
+    quarantine_days: int | None = Field(
+        default=365, ge=1, description="Days that quarantined rows are kept (none: for ever)."
+    )
+    dagster_runs_kept: int = Field(
+        default=30, ge=1, description="Runs that Dagster remembers; HOME/runs.jsonl has them all."
+    )
+
     @field_validator("home", "map", "expectations")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -158,6 +171,11 @@ class Settings(BaseSettings):
         if isinstance(value, str) and URL.match(value):
             return value
         return Path(value).expanduser().resolve() if isinstance(value, str | Path) else value
+
+    @field_validator("quarantine_days", mode="before")
+    @classmethod
+    def _none_is_for_ever(cls, value: object) -> object:
+        return None if isinstance(value, str) and value.lower() in ("", "none") else value
 
     @field_validator("as_of")
     @classmethod
@@ -265,6 +283,10 @@ class Settings(BaseSettings):
             "JOURNEY_GAPS_ALERT_FORMAT": self.alert_format.value,
             "JOURNEY_GAPS_ALERT_REPEAT_HOURS": str(self.alert_repeat_hours),
             "JOURNEY_GAPS_DAGSTER_STORAGE": self.dagster_storage.value,
+            "JOURNEY_GAPS_PUBLICATIONS_KEPT": str(self.publications_kept),
+            "JOURNEY_GAPS_LOGS_DAYS": str(self.logs_days),
+            "JOURNEY_GAPS_QUARANTINE_DAYS": str(self.quarantine_days or "none"),
+            "JOURNEY_GAPS_DAGSTER_RUNS_KEPT": str(self.dagster_runs_kept),
             "JOURNEY_GAPS_SEED_PATH": str(self.seed_dir.relative_to(PROJECT_DIR)),
             "DAGSTER_HOME": str(self.dagster_dir),
             "DBT_TARGET_PATH": str(self.dbt_target_dir),

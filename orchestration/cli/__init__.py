@@ -12,6 +12,8 @@ from orchestration.cli.doctor import doctor
 from orchestration.cli.forget import forget
 from orchestration.cli.gaps import gaps
 from orchestration.cli.program import app, load_settings
+from orchestration.cli.prune import prune
+from orchestration.cli.publications import publications
 from orchestration.cli.quarantine import quarantine
 from orchestration.cli.run import run
 from orchestration.cli.status import status
@@ -26,6 +28,8 @@ app.command("what-if")(what_if)
 app.command()(status)
 app.command()(doctor)
 app.add_typer(quarantine, name="quarantine")
+app.add_typer(publications, name="publications")
+app.command()(prune)
 app.command()(forget)
 app.command()(dev)
 app.command()(ui)

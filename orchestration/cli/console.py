@@ -99,6 +99,15 @@ def cell(value: object) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
+def in_bytes(size: float) -> str:
+    """A size as a person says it: 812 B, 4.2 MB."""
+    units = ["GB", "MB", "kB", "B"]
+    while size >= 1000 and len(units) > 1:
+        size /= 1000
+        units.pop()
+    return f"{number(size)} {units[-1]}"
+
+
 def number(value: float) -> str:
     """Three digits that count, and all of a larger number's."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

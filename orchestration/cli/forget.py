@@ -72,10 +72,10 @@ def forget(
     )
     os.environ.update(settings.environ())
     if dry_run:
-        _print(preview(settings, customers), settings)
+        _print(preview(settings, customers))
         return
     proof = forget_customers(settings, customers, lambda: _rebuild(settings))
-    _print(proof, settings)
+    _print(proof)
     if proof.remains:
         places = ", ".join(line.place for line in proof.remains)
         complain(f"they are still in {places}: remove it there, and run the same command again")
@@ -99,7 +99,7 @@ def _rebuild(settings: Settings) -> None:
         )
 
 
-def _print(proof: Proof, settings: Settings) -> None:
+def _print(proof: Proof) -> None:
     console = console_of(sys.stdout)
     is_done = any(line.rows_after is not None for line in proof.lines)
     grid = Grid(title="What was searched" if is_done else "What would go", title_justify="left")
@@ -129,7 +129,7 @@ def _print(proof: Proof, settings: Settings) -> None:
         console.print(f"publications removed: {len(proof.removed)}")
     for name, lines in proof.landing_files.items():
         console.print(
-            f"still in {escape(str(settings.landing_dir / name))}: {lines:,} lines; landing "
+            f"still in {escape(name)} of the landing place: {lines:,} lines; landing "
             "leaves them out, only its owner may change it",
             soft_wrap=True,
         )

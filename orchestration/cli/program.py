@@ -71,6 +71,10 @@ PostgresUrl = Annotated[
         "[JOURNEY_GAPS_POSTGRES_URL]"
     ),
 ]
+LockTimeout = Annotated[
+    float | None,
+    typer.Option(help="Seconds to wait for a run. [JOURNEY_GAPS_LOCK_TIMEOUT_SECONDS]"),
+]
 Landing = Annotated[
     str | None,
     typer.Option(help="Folder or URL (fsspec) of raw files. [JOURNEY_GAPS_LANDING]"),

@@ -12,7 +12,6 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from orchestration.cli.console import console_of
-from orchestration.cli.exclusive import exclusively
 from orchestration.cli.program import (
     Demo,
     EngineTarget,
@@ -30,6 +29,7 @@ from orchestration.landing.quarantine import (
 )
 from orchestration.landing.replay import ReplayResult
 from orchestration.landing.replay import replay as replay_rows
+from orchestration.maintenance import warehouse_held
 from orchestration.warehouse import DuckDBWarehouse
 
 SCREENFUL = 20
@@ -137,7 +137,7 @@ def replay(
         lock_timeout_seconds=lock_timeout,
     )
     require_landed(settings.warehouse)
-    with exclusively(settings, "quarantine replay"):
+    with warehouse_held(settings, "quarantine replay"):
         result = replay_rows(settings.warehouse, table=table, reason=reason, accept=accept)
     _print(result)
 

@@ -64,6 +64,10 @@ def run(
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Rebuild every incremental table.")
     ] = False,
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", help="Put the warehouse aside, land and build all again."),
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Show the traceback of a failure.")
     ] = False,
@@ -91,7 +95,9 @@ def run(
     log = logs / f"run-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log"
     with _terminal_apart_from(log) as console:
         try:
-            report = _refresh(settings, console, full_refresh=full_refresh)
+            if rebuild:
+                _set_aside(settings, console)
+            report = _refresh(settings, console, full_refresh=full_refresh or rebuild)
         except Exception as error:
             if verbose:
                 console.print_exception()
@@ -129,6 +135,15 @@ def _terminal_apart_from(log: Path) -> Iterator[Console]:
             for descriptor, original in saved.items():
                 os.dup2(original, descriptor)
                 os.close(original)
+
+
+def _set_aside(settings: Settings, console: Console) -> None:
+    """Put the warehouse away, damaged or not; all that is built from it is built again."""
+    os.environ.update(settings.environ())
+    from orchestration.rebuild import set_aside
+
+    aside = set_aside(settings)
+    console.print(f"set aside: {aside or 'no warehouse was there'}", soft_wrap=True, markup=False)
 
 
 def _refresh(settings: Settings, console: Console, *, full_refresh: bool) -> "Report":

@@ -15,11 +15,11 @@ from orchestration.defs.overlap import run_in_progress
 from orchestration.defs.schedules import refresh_job, sensor_status, starts
 from orchestration.environments import FRESHNESS, NEW_JOURNEY_MAP, RUN_FAILURES
 from orchestration.errors import InputError
-from orchestration.executor import bury
 from orchestration.freshness import Freshness, source_freshness
 from orchestration.journey_map import JourneyMap, load_journey_map
 from orchestration.landing.inputs import sources_of
-from orchestration.locking import LockTimeoutError, WarehouseLock
+from orchestration.locking import LockTimeoutError
+from orchestration.maintenance import warehouse_held
 from orchestration.outcome import Report
 from orchestration.publish.publication import current, read_manifest
 from orchestration.settings import Environment, Settings
@@ -118,13 +118,11 @@ def freshness_sensor(environment: Environment) -> dg.SensorDefinition:
         description="Every hour, whether each source delivered within its freshness_hours; "
         f"{starts(environment, FRESHNESS)}.",
     )
-    def freshness(
-        context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
-    ) -> dg.SensorResult | dg.SkipReason:
+    def freshness(settings: dg.ResourceParam[Settings]) -> dg.SensorResult | dg.SkipReason:
         if not settings.warehouse.exists():
             return dg.SkipReason("nothing has landed yet")
         try:
-            measured = _measured(context.instance, settings)
+            measured = _measured(settings)
         except LockTimeoutError as busy:
             return dg.SkipReason(f"{busy.holder} uses the warehouse, and measures it itself")
         stale = [source for source in measured if source.is_stale]
@@ -148,18 +146,14 @@ def freshness_sensor(environment: Environment) -> dg.SensorDefinition:
     return freshness
 
 
-def _measured(instance: dg.DagsterInstance, settings: Settings) -> list[Freshness]:
+def _measured(settings: Settings) -> list[Freshness]:
     """Read under the lock: a run's next step could not open a file that is being read."""
-    lock = WarehouseLock(settings.warehouse, "freshness sensor")
-    killed = lock.acquire(0)
-    try:
-        if killed:
-            bury(instance, settings, killed)
-        now = datetime.now(UTC).replace(tzinfo=None)
-        with warehouse_of(settings).connect() as connection:
-            return source_freshness(connection, sources_of(settings), settings.freshness_hours, now)
-    finally:
-        lock.release()
+    sources, now = sources_of(settings), datetime.now(UTC).replace(tzinfo=None)
+    with (
+        warehouse_held(settings, "sensor freshness", timeout_seconds=0),
+        warehouse_of(settings).connect() as connection,
+    ):
+        return source_freshness(connection, sources, settings.freshness_hours, now)
 
 
 def failure_sensor(environment: Environment) -> dg.SensorDefinition:

@@ -8,7 +8,7 @@ dbt builds is left behind, and built anew from there by the next run.
 # ruff: noqa: S608 - names come from the contract, texts pass through literal()
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -99,12 +99,13 @@ def _mentions(table: Table, needles: Needles) -> str:
     return " or ".join(needles.found_sql(quoted(name)) for name in _texts(table) if needles)
 
 
-def rewrite(warehouse: Path, ids: Ids, needles: Needles) -> None:
+def rewrite(warehouse: Path, ids: Ids, needles: Needles, adopted: Collection[str] = ()) -> None:
     """Put a new warehouse file without the person in the place of the old one.
 
     Rows of others that mention them keep their content_hash, with `[forgotten]` in the text:
     the file that they came from still counts as landed. `raw.released_rows` says how many rows
-    left, by table and load of origin. Breaking off leaves the old file.
+    left, by table and load of origin. Tables of the schemas `adopted` are their owner's and stay
+    as they are; all other schemas are left behind. Breaking off leaves the old file.
     """
     draft = warehouse.with_name("warehouse.forgetting.duckdb")
     for leftover in (draft, Path(f"{draft}.wal")):
@@ -116,7 +117,7 @@ def rewrite(warehouse: Path, ids: Ids, needles: Needles) -> None:
     with closing(duckdb.connect()) as connection:
         connection.execute(f"attach {literal(str(warehouse))} as old (read_only)")
         connection.execute(f"attach {literal(str(draft))} as new")
-        _copy(connection, ids, needles)
+        _copy(connection, ids, needles, sorted({"raw", "quarantine", *adopted}))
         connection.execute("use memory")
         connection.execute("detach old")
         connection.execute("checkpoint new")
@@ -127,20 +128,27 @@ def rewrite(warehouse: Path, ids: Ids, needles: Needles) -> None:
     _sync(warehouse.parent)
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, ids: Ids, needles: Needles) -> None:
+def _copy(
+    connection: duckdb.DuckDBPyConnection, ids: Ids, needles: Needles, schemas: Sequence[str]
+) -> None:
     theirs = dict(conditions(ids, needles))
-    for schema in ("raw", "quarantine"):
-        connection.execute(f"create schema new.{schema}")
+    for schema in schemas:
+        connection.execute(f"create schema if not exists new.{quoted(schema)}")
     kept = connection.execute(
         "select schema_name, table_name, sql from duckdb_tables()"
-        " where database_name = 'old' and schema_name in ('raw', 'quarantine') order by all"
+        " where database_name = 'old'"
+        f" and schema_name in ({', '.join(map(literal, schemas))}) order by all"
     ).fetchall()
     connection.execute("use new")
     for schema, name, definition in kept:
-        table = f"{schema}.{quoted(name)}"
+        table = f"{quoted(schema)}.{quoted(name)}"
         connection.execute(definition.replace("CREATE TABLE old.", "CREATE TABLE ", 1))
         columns = "*"
-        if needles and (texts := _redactable(connection, schema, name)):
+        if (
+            schema in ("raw", "quarantine")
+            and needles
+            and (texts := _redactable(connection, schema, name))
+        ):
             redacted = (f"{needles.redacted_sql(text)} as {text}" for text in texts)
             columns = f"* replace ({', '.join(redacted)})"
         condition = theirs.get(f"{schema}.{name}", "false")

@@ -29,7 +29,7 @@ from orchestration.quoting import quoted
 from orchestration.settings import Settings
 
 # Made again when they are needed.
-_DISPOSABLE = ("dbt", "landing-cache", "logs")
+_DISPOSABLE = ("dbt", "logs")
 # How long a statement waits for Dagster's daemon to finish its own.
 _PATIENCE_SECONDS = 60
 
@@ -39,6 +39,9 @@ def scrub(settings: Settings, needles: Needles) -> None:
 
     Raises JourneyGapsError where another program holds one of Dagster's books.
     """
+    # Packed copies hide what they hold, and can be fetched again.
+    for copy in settings.landing_cache.glob("*/data*"):
+        copy.unlink()
     if not needles:
         return
     kept = [
@@ -63,9 +66,6 @@ def scrub(settings: Settings, needles: Needles) -> None:
 
 def _scrub_file(settings: Settings, path: Path, needles: Needles) -> None:
     room = path.relative_to(settings.home).parts[0]
-    if room == "landing-cache":
-        path.unlink()
-        return
     data = path.read_bytes()
     try:
         data.decode()

@@ -8,7 +8,7 @@ of it again, whatever was done.
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +21,12 @@ from orchestration.forgetting.person import find_ids, other_ids, union
 from orchestration.forgetting.scrubbing import drop_older_publications, scrub
 from orchestration.forgetting.traces import JOURNAL_FILE, landing_lines, search
 from orchestration.landing.contract import create_tables_sql
+from orchestration.landing.existing import existing_tables
 from orchestration.landing.forgotten import remember, write_private
+from orchestration.landing.inputs import landing_place_of
 from orchestration.landing.people import ID_COLUMNS, Ids, Needles
-from orchestration.locking import WarehouseLock
+from orchestration.maintenance import warehouse_held
 from orchestration.settings import Settings, Target
-from orchestration.warehouse import warehouse_of
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def preview(settings: Settings, customers: Sequence[str]) -> Proof:
 
     Raises JourneyGapsError as `forget` does.
     """
-    with _locked(settings):
+    with warehouse_held(settings, "forget"):
         journal = _journal(settings, customers)
         lines = tuple(Line(name, rows, None, None) for name, rows in journal.before.items())
         return _proof(settings, journal, lines)
@@ -116,17 +117,17 @@ def forget(settings: Settings, customers: Sequence[str], rebuild: Callable[[], o
     out by then. Raises JourneyGapsError where a customer is found nowhere, another forgetting
     was begun and not finished, or the warehouse is in use.
     """
-    with _locked(settings):
+    with warehouse_held(settings, "forget"):
         journal = _journal(settings, customers)
         journal.write(settings.home)
         remember(settings.home, journal.ids)
         if settings.warehouse.exists():
-            rewrite(settings.warehouse, journal.ids, journal.needles)
+            rewrite(settings.warehouse, journal.ids, journal.needles, _adopted(settings))
             if settings.target is Target.POSTGRES:
                 server.clear_server()
     if settings.warehouse.exists():
         rebuild()
-    with _locked(settings):
+    with warehouse_held(settings, "forget"):
         removed = drop_older_publications(settings, journal.ids, journal.needles)
         if settings.target is Target.POSTGRES:
             server.drop_older_schemas()
@@ -138,15 +139,13 @@ def forget(settings: Settings, customers: Sequence[str], rebuild: Callable[[], o
     return proof
 
 
-@contextmanager
-def _locked(settings: Settings) -> Iterator[None]:
-    engines = [warehouse_of(settings)] if settings.target is Target.POSTGRES else []
-    lock = WarehouseLock(settings.warehouse, "forget", *engines)
-    lock.acquire(settings.lock_timeout_seconds)
-    try:
-        yield
-    finally:
-        lock.release()
+def _adopted(settings: Settings) -> frozenset[str]:
+    """Schemas of the warehouse file that are its owner's: tables that landing adopts."""
+    on_server = settings.target is Target.POSTGRES
+    relations = existing_tables(settings.sources, is_postgres=on_server).relations.values()
+    return frozenset(
+        relation.schema for relation in relations if relation.database is None and not on_server
+    )
 
 
 def _journal(settings: Settings, customers: Sequence[str]) -> _Journal:
@@ -199,8 +198,8 @@ def _require_landing(settings: Settings, journal: _Journal) -> None:
         return
     raise JourneyGapsError(
         f"{', '.join(journal.customers)} is found nowhere in {settings.home} nor in "
-        f"{settings.landing_dir}: check the id; it is a customer_id, or the source_case_id of a "
-        "process log"
+        f"{landing_place_of(settings).name}: check the id; it is a customer_id, or the "
+        "source_case_id of a process log"
     )
 
 

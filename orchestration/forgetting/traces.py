@@ -14,12 +14,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 
+from orchestration.errors import InputError
 from orchestration.landing.forgotten import HASHES_FILE, KEY_FILE
+from orchestration.landing.inputs import landing_place_of
 from orchestration.landing.people import ID_COLUMNS, Ids, Needles, among
-from orchestration.landing.readers import format_of
+from orchestration.landing.readers import RejectedFileError, format_of
 from orchestration.quoting import literal, quoted
 from orchestration.settings import Settings
 from orchestration.warehouse.base import Connection
@@ -31,8 +34,9 @@ _SQLITE = b"SQLite format 3\0"
 def files(settings: Settings) -> Iterator[Path]:
     """Every file under HOME that this tool writes; not the landing folder, which it only reads."""
     own = {settings.home / name for name in (KEY_FILE, HASHES_FILE, JOURNAL_FILE)}
+    landing = settings.landing_place
     for path in sorted(settings.home.rglob("*")):
-        is_theirs = path.is_relative_to(settings.landing_dir)
+        is_theirs = isinstance(landing, Path) and path.is_relative_to(landing)
         if path.is_file() and not path.is_symlink() and path not in own and not is_theirs:
             yield path
 
@@ -202,23 +206,32 @@ def _number(connection: Connection, query: str) -> int:
 
 
 def landing_lines(settings: Settings, customers: Needles) -> dict[str, int]:
-    """Files of the landing folder that name the person, and how many lines (or rows) do."""
+    """Files of the landing place that name the person, and how many lines (or rows) do."""
     found = {}
-    if not settings.landing_dir.is_dir():
-        return {}
-    for path in sorted(settings.landing_dir.rglob("*")):
-        if not path.is_file():
-            continue
-        if format_of(path.name) == "parquet" and not path.name.lower().endswith(".gz"):
+    with TemporaryDirectory() as cache:
+        # Not that of HOME, which is searched as well.
+        place = landing_place_of(settings, Path(cache))
+        try:
+            names = sorted(place.listing().files)
+        except InputError:
+            return {}
+        for name in names:
             try:
-                lines = sum(rows_in(path, _NO_IDS, customers).values())
-            except duckdb.Error:
-                lines = occurrences(path, customers)
-        else:
-            lines = _lines_with(path, customers)
-        if lines:
-            found[path.relative_to(settings.landing_dir).as_posix()] = lines
+                lines = _lines_of(place.fetch(name), customers)
+            except RejectedFileError:
+                continue
+            if lines:
+                found[name] = lines
     return found
+
+
+def _lines_of(path: Path, customers: Needles) -> int:
+    if format_of(path.name) == "parquet" and not path.name.lower().endswith(".gz"):
+        try:
+            return sum(rows_in(path, _NO_IDS, customers).values())
+        except duckdb.Error:
+            return occurrences(path, customers)
+    return _lines_with(path, customers)
 
 
 _NO_IDS: Ids = {name: frozenset() for name in ID_COLUMNS}

@@ -43,6 +43,10 @@ CONFLICT_REASON = "one id with two contents"
 # the rows which left on purpose.
 BOOKS = ("file_columns", "landing_sources", "loads", "released_rows", "withdrawn_rows")
 
+# Rows that left raw or quarantine on purpose (load_id is that of origin): counts only, nothing
+# that a person could be known by.
+RELEASED = "released_rows"
+
 # Clocks of sources run ahead; more than this is a wrong time, not a fast clock.
 CLOCK_SKEW_MINUTES = 5
 
@@ -681,8 +685,7 @@ def create_tables_sql() -> list[str]:
         "create table if not exists raw.landing_sources (source_name VARCHAR, table_name VARCHAR,"
         " source_start TIMESTAMP, extract_time TIMESTAMP, date_only_columns VARCHAR,"
         " load_id BIGINT)",
-        # Counts alone: who left must not be told from here.
-        "create table if not exists raw.released_rows (table_name VARCHAR, load_id BIGINT,"
+        f"create table if not exists raw.{RELEASED} (table_name VARCHAR, load_id BIGINT,"
         " released_at TIMESTAMP, reason VARCHAR, row_count BIGINT)",
         "create table if not exists raw.file_columns (load_id BIGINT, file_number BIGINT,"
         " table_name VARCHAR, source_name VARCHAR, source_file VARCHAR, file_sha256 VARCHAR,"

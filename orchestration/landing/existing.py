@@ -31,7 +31,7 @@ from orchestration.quoting import literal, quoted
 
 SETTING = "JOURNEY_GAPS_SOURCES"
 # What landing and the models write themselves.
-_OURS = ("raw", "quarantine", "staging", "intermediate", "marts", "published")
+_OURS = ("raw", "quarantine", "journey_map", "staging", "intermediate", "marts", "published")
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from tempfile import TemporaryDirectory
 
 import duckdb
 
-from orchestration.errors import InputError, Problem
+from orchestration.errors import InputError, JourneyGapsError, Problem
 from orchestration.landing.contract import (
     CONTRACT,
+    RELEASED,
     Table,
     create_tables_sql,
     install_macros,
@@ -47,7 +48,8 @@ from orchestration.landing.readers import (
 )
 from orchestration.landing.result import LandingResult, Status, TableCounts
 from orchestration.quoting import literal, quoted
-from orchestration.warehouse.base import Connection
+from orchestration.warehouse.base import Connection, tables
+from orchestration.warehouse.duckdb_file import open_patiently
 
 
 def land(
@@ -58,6 +60,7 @@ def land(
     *,
     existing: ExistingTables | None = None,
     only: Callable[[str], bool] | None = None,
+    patience_seconds: float = 0,
 ) -> LandingResult:
     """Land the new files of a place in the DuckDB warehouse, which is created if it is absent.
 
@@ -66,7 +69,8 @@ def land(
     clock) becomes loaded_at: times more than five minutes later are refused. A file whose
     content has landed in a table with the same mapping before is skipped. `existing` tables are
     adopted like files. With `only`, just the files land for whose name it is true, and no table
-    is adopted.
+    is adopted. Another program that has the warehouse open is waited for, `patience_seconds` at
+    most.
 
     Everything is written in one transaction: an error leaves the warehouse as it was. Raises
     InputError where the place is missing, `landing.yml` is wrong or the warehouse cannot be
@@ -77,7 +81,7 @@ def land(
     loaded_at = naive_utc(now or datetime.now(UTC))
     warehouse.parent.mkdir(parents=True, exist_ok=True)
     with (
-        open_warehouse(warehouse) as connection,
+        open_warehouse(warehouse, patience_seconds) as connection,
         TemporaryDirectory(prefix=".landing-", dir=warehouse.parent) as work_dir,
     ):
         install_macros(connection)
@@ -107,7 +111,15 @@ def reconcile(connection: Connection) -> list[TableCounts]:
     A table whose `difference` is not 0 has lost rows or has them twice.
     """
     counts = []
+    # A warehouse that landed before there was such a book has released nothing.
+    has_released = RELEASED in tables(connection, "raw")
     for table in CONTRACT:
+        released = (
+            f"select coalesce(sum(row_count), 0)::bigint from raw.{RELEASED}"
+            f" where table_name = {literal(table)}"
+            if has_released
+            else "0"
+        )
         landed = f"from raw.loads where table_name = {literal(table)}"
         [row] = connection.execute(f"""
             select
@@ -115,8 +127,7 @@ def reconcile(connection: Connection) -> list[TableCounts]:
                 (select count(*) from raw.{table}),
                 (select count(*) from quarantine.{table}),
                 (select coalesce(sum(rows_duplicate), 0)::bigint {landed}),
-                (select coalesce(sum(row_count), 0)::bigint from raw.released_rows
-                    where table_name = {literal(table)})
+                ({released})
         """).fetchall()
         counts.append(TableCounts(table, *row))
     return counts
@@ -146,16 +157,12 @@ def naive_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def open_warehouse(warehouse: Path) -> duckdb.DuckDBPyConnection:
-    """Open it for writing. Raises InputError where that fails."""
+def open_warehouse(warehouse: Path, patience_seconds: float = 0) -> duckdb.DuckDBPyConnection:
+    """Open it for writing, waiting for who has it open. Raises InputError where that fails."""
     try:
-        return duckdb.connect(str(warehouse))
-    except duckdb.Error as error:
-        problem = Problem(
-            str(warehouse),
-            str(error).splitlines()[0],
-            remedy="close the program that has it open; it must be a DuckDB file",
-        )
+        return open_patiently(warehouse, patience_seconds)
+    except JourneyGapsError as error:
+        problem = Problem(str(warehouse), str(error).removeprefix(f"{warehouse} "))
         raise InputError("The warehouse cannot be opened.", [problem]) from error
 
 

@@ -113,6 +113,30 @@ def publish(
     return Publication(publication_id, final, published_at, written)
 
 
+def restore(warehouse: Warehouse, published_dir: Path, publication_id: str) -> Path:
+    """Make a publication that is still there current again, and return its folder.
+
+    Its files are taken as they are: see `history.rollback`. A server's own readers see its marts
+    at the same moment. Raises JourneyGapsError where the folder or the server no longer has it;
+    then the current one stays.
+    """
+    folder = published_dir / "runs" / publication_id
+    manifest = manifest_of(folder)
+    before = current(published_dir)
+    _sweep(published_dir)
+    try:
+        with warehouse.republishing(publication_id, list(manifest["marts"])):
+            _swap(published_dir, folder)
+            _sync(published_dir)
+    except BaseException:
+        # The server may refuse at its commit.
+        if before is not None and current(published_dir) != before:
+            _sweep(published_dir)
+            _swap(published_dir, published_dir / before.relative_to(published_dir.resolve()))
+        raise
+    return folder
+
+
 def current(published_dir: Path) -> Path | None:
     """Return the folder of the current publication, None before the first.
 
@@ -127,7 +151,15 @@ def read_manifest(published_dir: Path) -> dict[str, Any]:
     folder = current(published_dir)
     if folder is None:
         raise JourneyGapsError(f"nothing is published in {published_dir} yet")
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    return manifest_of(folder)
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a publication; raises JourneyGapsError where it cannot be read."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise JourneyGapsError(f"{folder / MANIFEST} cannot be read: {error}") from error
     return manifest
 
 

@@ -18,4 +18,4 @@ def warehouse_of(settings: Settings) -> Warehouse:
         return DuckDBWarehouse(settings.warehouse)
     from orchestration.warehouse.postgres import PostgresWarehouse
 
-    return PostgresWarehouse()
+    return PostgresWarehouse(settings.publications_kept)

@@ -80,6 +80,14 @@ class Warehouse(Protocol):
         An exception inside the block leaves them what they saw before.
         """
 
+    def republishing(
+        self, publication_id: str, marts: Sequence[str]
+    ) -> AbstractContextManager[object]:
+        """As `publishing`, for an earlier publication whose tables are still there.
+
+        Raises JourneyGapsError where they are not.
+        """
+
 
 def tables(connection: Connection, schema: str) -> list[str]:
     """Names of the tables and views of a schema, sorted; empty where there is no schema."""

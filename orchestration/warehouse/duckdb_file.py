@@ -1,5 +1,6 @@
 """The embedded default: one DuckDB file, in which files land and which dbt writes."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -11,6 +12,40 @@ import duckdb
 from orchestration.errors import JourneyGapsError
 from orchestration.quoting import literal, quoted
 from orchestration.warehouse.base import Closeable, MartReader, WarehouseBusyError
+from orchestration.warehouse.damage import cannot_open, user_of
+
+POLL_SECONDS = 0.1
+
+
+def open_for_writing(file: Path) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB file, which is created where it is absent.
+
+    Raises WarehouseBusyError where another program has it open, DamagedWarehouseError where it
+    cannot be read, JourneyGapsError for the rest.
+    """
+    try:
+        return duckdb.connect(file)
+    except (duckdb.Error, OSError) as error:
+        if (user := user_of(error)) is not None:
+            raise WarehouseBusyError(user) from error
+        raise cannot_open(file, error) from error
+
+
+def open_patiently(file: Path, seconds: float) -> duckdb.DuckDBPyConnection:
+    """As `open_for_writing`, but wait up to `seconds` for another program to close it.
+
+    Raises JourneyGapsError with who it is where that takes longer.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return open_for_writing(file)
+        except WarehouseBusyError as busy:
+            if time.monotonic() >= deadline:
+                raise JourneyGapsError(
+                    f"{file} is in use by {busy}; gave up after {seconds:g} s. Close it there."
+                ) from busy
+        time.sleep(POLL_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -35,19 +70,20 @@ class DuckDBWarehouse:
         try:
             connection = duckdb.connect(self.file, read_only=True)
         except duckdb.Error as error:
-            raise JourneyGapsError(f"{self.file} cannot be opened: {error}") from error
+            raise cannot_open(self.file, error) from error
         with connection:
             yield connection
 
     def claim(self, run_id: str) -> Closeable:  # noqa: ARG002 (part of the protocol)
-        """See that no other process has the file open; steps of the run will open it."""
+        """See that no other process has the file open; steps of the run will open it.
+
+        Raises DamagedWarehouseError where it is no DuckDB file that can be read.
+        """
+        if self.file.is_file() and not self.file.stat().st_size:
+            # Killed while it was created: nothing is in it.
+            self.file.unlink()
         if self.file.exists():
-            try:
-                duckdb.connect(self.file).close()
-            except duckdb.IOException as error:
-                if "Could not set lock" not in str(error):
-                    raise
-                raise WarehouseBusyError("another program") from error
+            open_for_writing(self.file).close()
         return ExitStack()
 
     def receive(self, landing: Path) -> None:
@@ -63,7 +99,7 @@ class DuckDBWarehouse:
         try:
             connection.execute(f"attach {literal(str(self.file))} as warehouse (read_only)")
         except duckdb.Error as error:
-            raise JourneyGapsError(f"{self.file} cannot be opened: {error}") from error
+            raise cannot_open(self.file, error) from error
         yield lambda mart: f"warehouse.marts.{quoted(mart)}"
         connection.execute("detach warehouse")
 
@@ -74,3 +110,9 @@ class DuckDBWarehouse:
     ) -> AbstractContextManager[object]:
         """Readers take the published files."""
         return nullcontext()
+
+    def republishing(
+        self, publication_id: str, marts: Sequence[str]
+    ) -> AbstractContextManager[object]:
+        """Readers take the published files."""
+        return self.publishing(publication_id, marts)

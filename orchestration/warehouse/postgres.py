@@ -10,7 +10,7 @@ as `Settings.environ` sets them. Inside the server readers find the views of sch
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,21 +21,23 @@ import psycopg2
 import psycopg2.extensions
 
 from orchestration.errors import JourneyGapsError
-from orchestration.landing.contract import BOOKS
+from orchestration.landing.contract import BOOKS, RELEASED
 from orchestration.quoting import literal, quoted
-from orchestration.warehouse.base import Connection, Cursor, MartReader, WarehouseBusyError
+from orchestration.settings import PUBLICATIONS_KEPT
+from orchestration.warehouse.base import (
+    Connection,
+    Cursor,
+    MartReader,
+    WarehouseBusyError,
+    tables,
+)
 
 PUBLISHED = "published"
-# The newest publication and the one that readers may still have open.
-PUBLICATIONS_KEPT = 2
 # A second each: what reads a published view in a transaction is in the way.
 SWAP_ATTEMPTS = 60
 # A fixed number of ours: the advisory lock of a run.
 LOCK_KEY = 0x6A6F75726E6579
 CSV = r"format csv, null '\N'"
-
-# A book whose load_id is not that of its writing: it is copied as a whole.
-RELEASED = ("raw", "released_rows")
 
 DUCKDB_TYPES = {
     "bigint": "BIGINT",
@@ -61,8 +63,15 @@ class _Connection:
         return cast("Cursor", cursor)
 
 
+@dataclass(frozen=True)
 class PostgresWarehouse:
-    """The database that the libpq variables of this process name."""
+    """The database that the libpq variables of this process name.
+
+    `publications_kept` is how many publications keep their schema, two at least: readers may
+    still have the one before open.
+    """
+
+    publications_kept: int = PUBLICATIONS_KEPT
 
     @property
     def name(self) -> str:
@@ -119,7 +128,7 @@ class PostgresWarehouse:
             file = Path(work_dir) / "rows.csv"
             _remove_released(source, target, through, file)
             for schema, table in _tables_of(source):
-                if (schema, table) == RELEASED:
+                if table == RELEASED:
                     continue
                 if schema == "raw" and table not in BOOKS and through:
                     _remove_changed(source, target, table, through, file)
@@ -171,6 +180,19 @@ class PostgresWarehouse:
             yield connection
         self._drop_old(keep=schema)
 
+    @contextmanager
+    def republishing(self, publication_id: str, marts: Sequence[str]) -> Iterator[object]:
+        """Swap the views back to a schema that is still there, in one transaction."""
+        schema = _schema_of(publication_id)
+        with self._transaction() as connection:
+            if missing := sorted(set(marts) - set(tables(connection, schema))):
+                raise JourneyGapsError(
+                    f"{self.name} no longer has publication {publication_id} (schema {schema} is "
+                    f"without {', '.join(missing)}): it keeps the newest {self.publications_kept}"
+                )
+            self._swap(connection, schema, marts)
+            yield connection
+
     def _swap(self, connection: Connection, schema: str, marts: Sequence[str]) -> None:
         """Replace the views once nobody reads them: new readers wait a second at most."""
         connection.execute("set local lock_timeout = '1s'")
@@ -217,7 +239,7 @@ class PostgresWarehouse:
                 ).fetchall()
                 if name != keep
             ]
-        for schema in schemas[PUBLICATIONS_KEPT - 1 :]:
+        for schema in schemas[self.publications_kept - 1 :]:
             with suppress(psycopg2.errors.LockNotAvailable), self._transaction() as connection:
                 connection.execute("set local lock_timeout = '1s'")
                 connection.execute(f"drop schema {schema} cascade")
@@ -231,6 +253,40 @@ class PostgresWarehouse:
                 "--postgres-url (JOURNEY_GAPS_POSTGRES_URL) or libpq's PGHOST, PGPORT, PGUSER, "
                 "PGPASSWORD and PGDATABASE; `createdb` makes one."
             ) from error
+
+    @contextmanager
+    def dropping(self, schemas: Sequence[str]) -> Iterator[object]:
+        """Drop schemas when the block ends, all or none.
+
+        Raises JourneyGapsError where something outside them is built on them.
+        """
+        with self._transaction() as connection:
+            relations = connection.execute(
+                "select table_type, table_schema, table_name from information_schema.tables"
+                f" where table_schema in ({', '.join(map(literal, schemas))})"
+            ).fetchall()
+            try:
+                # Together, since views of one schema read tables of another; without cascade,
+                # which would take along what is not ours.
+                for kind in ("view", "table"):
+                    names = [
+                        f"{quoted(schema)}.{quoted(name)}"
+                        for table_type, schema, name in relations
+                        if (table_type == "VIEW") == (kind == "view")
+                    ]
+                    if names:
+                        connection.execute(f"drop {kind} {', '.join(names)}")
+                connection.execute(f"drop schema if exists {', '.join(map(quoted, schemas))}")
+            except psycopg2.errors.DependentObjectsStillExist as error:
+                raise JourneyGapsError(
+                    f"{self.name}: other relations are built on schemas that are rebuilt: drop "
+                    f"them first. {error}"
+                ) from error
+            yield connection
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """Open it for writing: all of the block, or none of it."""
+        return self._transaction()
 
     @contextmanager
     def _transaction(self, mode: str = "") -> Iterator[_Connection]:
@@ -309,7 +365,7 @@ def _remove_released(
 
     Rows that left are in no later load, so tables with news are compared as a whole.
     """
-    counts = "select table_name, sum(row_count)::bigint from raw.released_rows group by table_name"
+    counts = f"select table_name, sum(row_count)::bigint from raw.{RELEASED} group by table_name"
     known = dict(target.execute(counts).fetchall())
     news = {name for name, rows in source.execute(counts).fetchall() if known.get(name) != rows}
     # Reasons that changed are a replay too, even where no row left.
@@ -327,8 +383,9 @@ def _remove_released(
             " (select content_hash from still_there)"
         )
         target.execute("drop table still_there")
-    target.execute("delete from raw.released_rows")
-    _copy(source, "select * from raw.released_rows", target, "raw.released_rows", file)
+    # Its load_id is not that of its writing: it is copied as a whole.
+    target.execute(f"delete from raw.{RELEASED}")
+    _copy(source, f"select * from raw.{RELEASED}", target, f"raw.{RELEASED}", file)
 
 
 def _copy(

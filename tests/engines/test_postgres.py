@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -21,7 +21,9 @@ from orchestration.landing.contract import CONTRACT
 from orchestration.landing.existing import existing_tables
 from orchestration.landing.replay import replay
 from orchestration.locking import LockTimeoutError, WarehouseLock
+from orchestration.publish.history import rollback
 from orchestration.publish.publication import publish, read_manifest
+from orchestration.retention.quarantine import expire
 from orchestration.settings import PROJECT_DIR, Settings, Target
 from orchestration.warehouse.base import tables
 from orchestration.warehouse.postgres import PostgresWarehouse
@@ -343,7 +345,9 @@ def test_readers_in_the_server_see_a_publication_whole_or_not_at_all(
 
     for number in range(4, 7):
         build(number)
-        publish(PostgresWarehouse(), published, ["facts"], {}, f"2026010{number}-d")
+        publish(
+            PostgresWarehouse(publications_kept=2), published, ["facts"], {}, f"2026010{number}-d"
+        )
     assert query("select n from public.mine") == [(6,)]
     with PostgresWarehouse().connect() as connection:
         schemas = [f"publication_2026010{number}_{letter}" for number, letter in VERSIONS]
@@ -354,6 +358,64 @@ def test_readers_in_the_server_see_a_publication_whole_or_not_at_all(
         publish(PostgresWarehouse(), published, ["facts"], {}, "20260108-e")
     assert query("select n from public.mine") == [(6,)]
     assert read_manifest(published)["publication_id"] == "20260106-d"
+
+
+def test_a_rollback_takes_the_views_of_the_server_back(
+    tmp_path: Path, new_database: NewDatabase
+) -> None:
+    new_database("rollbacks")
+    published, warehouse = tmp_path / "published", PostgresWarehouse(publications_kept=2)
+    for number in (1, 2, 3):
+        build(number)
+        publish(warehouse, published, ["facts"], {}, f"2026010{number}-a")
+    assert rollback(warehouse, published).publication_id == "20260102-a"
+    assert query("select max(n) from published.facts") == [(2,)]
+    assert read_manifest(published)["publication_id"] == "20260102-a"
+    with pytest.raises(
+        JourneyGapsError, match=r"no longer has publication 20260101-a .* keeps the newest 2"
+    ):
+        rollback(warehouse, published)
+    assert query("select max(n) from published.facts") == [(2,)]
+    assert read_manifest(published)["publication_id"] == "20260102-a"
+    build(4)
+    publish(warehouse, published, ["facts"], {}, "20260104-a")
+    assert query("select max(n) from published.facts") == [(4,)]
+
+
+def test_quarantined_rows_leave_both_and_the_server_is_emptied_for_a_rebuild(
+    tmp_path: Path, new_database: NewDatabase
+) -> None:
+    new_database("expiry")
+    landing, settings = tmp_path / "landing", Settings(home=tmp_path, target=Target.POSTGRES)
+    landing.mkdir()
+    (landing / "crm_accounts.csv").write_text("account_id,created_at\na,2026-01-01\nb,never\n")
+    landed_at = datetime(2026, 1, 2, tzinfo=UTC)
+    land(settings.warehouse, landing, landing, landed_at)
+    PostgresWarehouse().receive(settings.warehouse)
+    assert expire(settings, landed_at + timedelta(days=366)) == 1
+    for _ in range(2):
+        released = "select table_name, load_id, reason, row_count from raw.released_rows"
+        assert query(released) == [("crm_accounts", 1, "expired", 1)]
+        with PostgresWarehouse().connect() as connection:
+            [counts] = [c for c in reconcile(connection) if c.table == "crm_accounts"]
+        assert (counts.rows_in, counts.rows_quarantined, counts.difference) == (2, 0, 0)
+        PostgresWarehouse().receive(settings.warehouse)
+
+    # As --rebuild does; what others have built on it is theirs.
+    execute("create view quarantine.ours as select * from raw.crm_accounts")
+    execute("create view public.mine as select * from raw.crm_accounts")
+    with (
+        pytest.raises(JourneyGapsError, match="other relations are built"),
+        PostgresWarehouse().dropping(["raw", "quarantine", "absent"]),
+    ):
+        pass
+    execute("drop view public.mine")
+    with PostgresWarehouse().dropping(["raw", "quarantine", "absent"]):
+        pass
+    settings.warehouse.unlink()
+    land(settings.warehouse, landing, landing)
+    PostgresWarehouse().receive(settings.warehouse)
+    assert query("select account_id from raw.crm_accounts") == [("a",)]
 
 
 def test_published_values_are_those_of_the_server(

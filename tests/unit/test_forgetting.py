@@ -216,6 +216,19 @@ def test_hashes_are_keyed_and_private(settings: Settings) -> None:
         land_again(settings)()
 
 
+def test_adopted_tables_are_their_owners(settings: Settings) -> None:
+    with closing(duckdb.connect(settings.warehouse)) as connection:
+        connection.execute("create schema crm")
+        connection.execute(f"create table crm.people as select '{PERSON}' as id, 7 as years")
+        connection.execute("create table crm.places as select 'cust-47110' as id")
+    sources = [{"table": "crm_accounts", "schema": "crm", "name": "people"}]
+    settings = settings.model_copy(update={"sources": sources})
+    proof = forget(settings, [PERSON], land_again(settings))
+    remains = sorted(line.place for line in proof.remains)
+    assert remains == ["warehouse.duckdb", "warehouse.duckdb: crm"]
+    assert query(settings, "select * from crm.people, crm.places") == [(PERSON, 7, "cust-47110")]
+
+
 def test_landing_files_that_still_name_the_person_are_listed(settings: Settings) -> None:
     before = {path: path.read_bytes() for path in settings.landing_dir.rglob("*")}
     proof = forget(settings, [PERSON], land_again(settings))
@@ -300,7 +313,8 @@ def test_what_cannot_be_erased_is_said(settings: Settings) -> None:
     with closing(duckdb.connect(settings.home / "mine.duckdb")) as connection:
         connection.execute(f"create table copy as select '{PERSON}' as who")
     proof = forget(settings, [PERSON], land_again(settings))
-    assert [line.place for line in proof.remains] == ["mine.duckdb"]
+    remains = sorted(line.place for line in proof.remains)
+    assert remains == ["mine.duckdb"]
     assert (settings.home / "forgetting.json").exists()
 
 

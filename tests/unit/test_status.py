@@ -163,7 +163,7 @@ def test_a_damaged_warehouse_and_a_torn_line_are_told(home: Path) -> None:
         book.write('{"run_id": "2", ')
     exit_code, found = status(home)
     assert exit_code == 0
-    assert "cannot be opened" in found["read_from"]
+    assert "is damaged" in found["read_from"]
     assert found["tables"][0]["rows"] == 1
     assert found["damaged_lines"] == [2]
 

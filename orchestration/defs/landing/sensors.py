@@ -5,10 +5,10 @@ import dagster as dg
 from orchestration.defs.overlap import run_in_progress
 from orchestration.defs.schedules import refresh_job, sensor_status, starts
 from orchestration.environments import NEW_FILES
-from orchestration.executor import bury
 from orchestration.landing.inputs import landing_place_of
 from orchestration.landing.pending import pending_files
-from orchestration.locking import LockTimeoutError, WarehouseLock
+from orchestration.locking import LockTimeoutError
+from orchestration.maintenance import warehouse_held
 from orchestration.settings import Environment, Settings
 
 INTERVAL_SECONDS = 60
@@ -39,17 +39,11 @@ def new_files_sensor(environment: Environment) -> dg.SensorDefinition:
         if busy := run_in_progress(context.instance, settings, refresh_job.name):
             # The cursor stays: the next tick looks again.
             return dg.SkipReason(f"new files wait: {busy}")
-        lock = WarehouseLock(settings.warehouse, "sensor new_files")
         try:
-            killed = lock.acquire(0)
+            with warehouse_held(settings, "sensor new_files", timeout_seconds=0):
+                pending = pending_files(settings)
         except LockTimeoutError as busy:
             return dg.SkipReason(f"new files wait: {busy}")
-        try:
-            if killed:
-                bury(context.instance, settings, killed)
-            pending = pending_files(settings)
-        finally:
-            lock.release()
         if not pending:
             return dg.SensorResult(
                 skip_reason="all that the files hold has landed before", cursor=listing.sha256

@@ -1,4 +1,4 @@
-"""For commands that write the warehouse themselves: alone, as a run is."""
+"""Work on a HOME that is no run: the warehouse is held for it as for a run."""
 
 import os
 from collections.abc import Iterator
@@ -10,18 +10,27 @@ from orchestration.warehouse import warehouse_of
 
 
 @contextmanager
-def exclusively(settings: Settings, command: str) -> Iterator[None]:
-    """Hold the warehouse for the block; `command` is what others read who wait for it.
+def warehouse_held(
+    settings: Settings,
+    purpose: str,
+    *,
+    opens_file: bool = True,
+    timeout_seconds: float | None = None,
+) -> Iterator[None]:
+    """Hold the warehouse for the block; others see `purpose` as the run that has it.
 
-    Raises LockTimeoutError where a run keeps it longer than the settings allow to wait.
+    Without `opens_file` the DuckDB file may be damaged. Raises LockTimeoutError where a run keeps
+    it longer than `timeout_seconds` (default: what the settings allow).
     """
     engines = []
     if settings.target is Target.POSTGRES:
         # libpq reads what the settings say of the server.
         os.environ.update(settings.environ())
         engines = [warehouse_of(settings)]
-    lock = WarehouseLock(settings.warehouse, command, *engines)
-    killed = lock.acquire(settings.lock_timeout_seconds)
+    lock = WarehouseLock(settings.warehouse, purpose, *engines, opens_file=opens_file)
+    killed = lock.acquire(
+        settings.lock_timeout_seconds if timeout_seconds is None else timeout_seconds
+    )
     try:
         if killed:
             # Dagster takes seconds to import, and there seldom is anybody to bury.
