@@ -38,14 +38,17 @@ CONTRACT_VERSION = 2
 
 CONFLICT_REASON = "one id with two contents"
 
-# Beside the tables of the contract: what landing keeps about itself, read by the facts. Rows
-# are only ever appended, each with its load_id; in released_rows it is the load that brought
-# the rows which left on purpose.
-BOOKS = ("file_columns", "landing_sources", "loads", "released_rows", "withdrawn_rows")
-
 # Rows that left raw or quarantine on purpose (load_id is that of origin): counts only, nothing
 # that a person could be known by.
 RELEASED = "released_rows"
+
+# What landing keeps for itself, and what the models read too. Rows are only ever appended, each
+# with its load_id.
+OWN_BOOKS = {
+    "file_columns": "One row per file, table and load, with the columns that the file had.",
+    RELEASED: "One row per table, load of origin and reason, how many rows left on purpose.",
+}
+BOOKS = (*OWN_BOOKS, "landing_sources", "loads", "withdrawn_rows")
 
 # Clocks of sources run ahead; more than this is a wrong time, not a fast clock.
 CLOCK_SKEW_MINUTES = 5

@@ -8,7 +8,7 @@ import dagster as dg
 
 from orchestration.defs.markdown import plain
 from orchestration.landing import LandingResult
-from orchestration.landing.contract import BOOKS, CONTRACT, create_tables_sql
+from orchestration.landing.contract import BOOKS, CONTRACT, OWN_BOOKS, create_tables_sql
 from orchestration.landing.inputs import land_inputs
 from orchestration.lineage import table_columns
 from orchestration.resources import WAREHOUSE_POOL
@@ -39,7 +39,7 @@ def build_landing(descriptions: Mapping[str, str]) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 ["raw", table],
                 deps=["journey_map"],
-                description=descriptions[table],
+                description=OWN_BOOKS.get(table) or descriptions[table],
                 owners=["team:data-engineering"],
                 kinds={"duckdb"},
                 metadata={
