@@ -15,6 +15,7 @@ from orchestration.cli.program import (
     EngineTarget,
     Home,
     Landing,
+    LockTimeout,
     Map,
     PostgresUrl,
     complain,
@@ -46,10 +47,7 @@ def forget(
     ] = None,
     target: EngineTarget = None,
     postgres_url: PostgresUrl = None,
-    lock_timeout: Annotated[
-        float | None,
-        typer.Option(help="Seconds to wait for another run. [JOURNEY_GAPS_LOCK_TIMEOUT_SECONDS]"),
-    ] = None,
+    lock_timeout: LockTimeout = None,
 ) -> None:
     """Erase a person from raw tables, quarantine, facts, publications and logs, and prove it.
 

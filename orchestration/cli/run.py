@@ -22,6 +22,7 @@ from orchestration.cli.program import (
     Env,
     Home,
     Landing,
+    LockTimeout,
     Map,
     PostgresUrl,
     complain,
@@ -32,6 +33,7 @@ from orchestration.publish.publication import CURRENT, REPORT_FILE
 from orchestration.publish.reading import published_gaps
 from orchestration.settings import Settings
 from orchestration.steps import warm_up
+from orchestration.warehouse.damage import advised
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -57,10 +59,7 @@ def run(
         str | None,
         typer.Option(help="DuckDB spills beyond this, such as 3GB. [JOURNEY_GAPS_MEMORY_LIMIT]"),
     ] = None,
-    lock_timeout: Annotated[
-        float | None,
-        typer.Option(help="Seconds to wait for another run. [JOURNEY_GAPS_LOCK_TIMEOUT_SECONDS]"),
-    ] = None,
+    lock_timeout: LockTimeout = None,
     full_refresh: Annotated[
         bool, typer.Option("--full-refresh", help="Rebuild every incremental table.")
     ] = False,
@@ -104,7 +103,8 @@ def run(
             _tell(settings, str(error))
             if isinstance(error, JourneyGapsError):
                 raise
-            raise JourneyGapsError(f"{type(error).__name__}: {error} (log: {log})") from error
+            message = f"{type(error).__name__}: {error} (log: {log})"
+            raise JourneyGapsError(advised(message)) from error
         _summarize(settings, report, console)
         if report.exit_code == FAILED:
             _tell(settings, report)

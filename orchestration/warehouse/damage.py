@@ -21,7 +21,11 @@ _DAMAGED = re.compile(
     r"|INTERNAL Error|Serialization Error|FATAL Error.*(deserializ|corrupt)",
     re.IGNORECASE,
 )
-_FULL = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
+_FULL = re.compile(
+    # Of the system, of quotas, of SQLite: Dagster's books are in HOME too.
+    r"No space left on device|Disk quota exceeded|database or disk is full",
+    re.IGNORECASE,
+)
 _OWN = re.compile(re.escape(REBUILD[:24]) + "|" + re.escape(DISK_IS_FULL[:15]))
 
 
