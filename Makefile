@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # Parsing needs a warehouse to connect to, not a built one.
 LINT_ENV := JOURNEY_GAPS_HOME=build/lint DBT_TARGET_PATH=build/lint/dbt DBT_LOG_PATH=build/lint/logs
 
-.PHONY: setup demo dev test test-proofs test-engines lint format bench growth audit lock clean
+.PHONY: setup demo dev test test-proofs test-faults test-engines lint format bench growth audit lock clean
 
 setup: $(VENV)/.installed
 
@@ -27,11 +27,14 @@ dev: setup  ## Dagster's UI on 127.0.0.1:3000, on the demo.
 
 test: setup  ## All tests on the embedded default.
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/engines \
-		--ignore tests/proofs \
+		--ignore tests/proofs --ignore tests/faults \
 		--no-loadscope-reorder --durations 15
 
 test-proofs: setup  ## What takes many builds: second runs, late data, any order, planted truths, coverage.
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 15 tests/proofs
+
+test-faults: setup  ## Runs killed, disks filled, files damaged, clocks set back: half an hour, FAULT_MOMENTS=9 for all.
+	$(BIN)/python -m pytest --numprocesses 2 --dist load --capture no --durations 15 tests/faults
 
 test-engines: setup  ## The same rows on PostgreSQL as on DuckDB, and what only a server does.
 	$(BIN)/python -m pytest tests/engines --capture no --durations 15

@@ -104,7 +104,7 @@ def run(
             if isinstance(error, JourneyGapsError):
                 raise
             message = f"{type(error).__name__}: {error} (log: {log})"
-            raise JourneyGapsError(advised(message)) from error
+            raise JourneyGapsError(advised(message, settings.home)) from error
         _summarize(settings, report, console)
         if report.exit_code == FAILED:
             _tell(settings, report)
@@ -114,7 +114,7 @@ def run(
                 console.print(harmless(trace), markup=False)
             console.print(f"log: {log}", style="dim", soft_wrap=True)
     if report.exit_code == FAILED:
-        complain(report.error or f"the run failed, see {log}")
+        complain(advised(report.error or f"the run failed, see {log}", settings.home))
     raise typer.Exit(report.exit_code)
 
 

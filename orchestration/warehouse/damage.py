@@ -1,6 +1,7 @@
 """What DuckDB's errors about a file mean for whoever runs this, and what helps."""
 
 import re
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -26,6 +27,8 @@ _FULL = re.compile(
     r"No space left on device|Disk quota exceeded|database or disk is full",
     re.IGNORECASE,
 )
+# A disk with less room than this fails whatever writes next.
+_LITTLE_BYTES = 1_000_000
 _OWN = re.compile(re.escape(REBUILD[:24]) + "|" + re.escape(DISK_IS_FULL[:15]))
 
 
@@ -55,11 +58,15 @@ def user_of(error: Exception) -> str | None:
     return f"another program ({holder[1]}, pid {holder[2]})" if holder else "another program"
 
 
-def advised(message: str) -> str:
-    """A failure's message, with what helps where a full disk or a damaged file caused it."""
+def advised(message: str, folder: Path | None = None) -> str:
+    """A failure's message, with what helps where a full disk or a damaged file caused it.
+
+    SQLite may call a full disk an I/O error: `folder` is one on the disk in question.
+    """
     if _OWN.search(message):
         return message
-    if _FULL.search(message):
+    has_no_room = folder is not None and shutil.disk_usage(folder).free < _LITTLE_BYTES
+    if has_no_room or _FULL.search(message):
         return f"{message}\nThe disk is full: {DISK_IS_FULL}."
     if re.search(
         r"Corrupt (database|WAL) file|match stored checksum|read enough bytes from file", message
