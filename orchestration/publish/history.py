@@ -14,6 +14,7 @@ import duckdb
 from orchestration.errors import JourneyGapsError
 from orchestration.publish.publication import (
     DATABASE,
+    ROWS_AND_HASH,
     current,
     manifest_of,
     restore,
@@ -151,9 +152,7 @@ def _damage_of_database(file: Path, marts: Mapping[str, Mapping[str, Any]]) -> I
         with closing(duckdb.connect(file, read_only=True)) as connection:
             for name, mart in marts.items():
                 [(rows, content_hash)] = connection.execute(
-                    f"from {quoted(name)} as mart "
-                    "select count(*),"
-                    " coalesce(sum(md5_number_lower(to_json(mart)::varchar)), 0)::varchar"
+                    f"from {quoted(name)} as mart {ROWS_AND_HASH}"
                 ).fetchall()
                 if (rows, content_hash) != (mart["rows"], mart["content_hash"]):
                     yield f"{file.name}: {name} has not the rows that were published"

@@ -37,6 +37,10 @@ MANIFEST = "manifest.json"
 REPORT_FILE = "report.html"
 # What today's BI tools can open.
 STORAGE_VERSION = "v1.2.0"
+# Over a relation called mart: see PublishedMart.
+ROWS_AND_HASH = (
+    "select count(*), coalesce(sum(md5_number_lower(to_json(mart)::varchar)), 0)::varchar"
+)
 
 
 @dataclass(frozen=True)
@@ -203,8 +207,7 @@ def _write_mart(
     )
     columns = connection.execute(f"describe published.{name}").fetchall()
     [(rows, content_hash)] = connection.execute(
-        f"from published.{name} as mart "
-        "select count(*), coalesce(sum(md5_number_lower(to_json(mart)::varchar)), 0)::varchar"
+        f"from published.{name} as mart {ROWS_AND_HASH}"
     ).fetchall()
     with parquet.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
