@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,16 @@ from tests.dbt_process import run_dbt
 
 SHARED_DATA = PROJECT_DIR.parent / "shared" / "data"
 LOAN_MAP = PROJECT_DIR / "examples" / "loan_application"
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """What a command sets for the processes that it starts is gone after the test."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys() - {"PYTEST_CURRENT_TEST"}:
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @dataclass(frozen=True)
