@@ -57,7 +57,7 @@ def test_what_fails_is_told_once_and_the_secret_is_nowhere(home: Home, server: R
         other.release()
     assert run.exit_code == 1
     assert [body["kind"] for body in server.bodies[1:]] == ["run_failure"] * 3
-    assert f"in use by run somebody-elses (pid {os.getpid()}" in server.bodies[-1]["title"]
+    assert f"in use by run somebody-elses (pid {os.getpid()}" in server.bodies[-1]["sentences"][0]
 
     # The same failure as the first.
     assert home.run().exit_code == 1

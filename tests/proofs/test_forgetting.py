@@ -93,7 +93,7 @@ def test_killed_and_finished_nothing_of_a_person_is_left(home: Home) -> None:
     finished = Finished.wait(start_forgetting(home, *PEOPLE))
     assert finished.exit_code == 0, finished.output + finished.errors
     assert "publications removed: 1" in finished.output
-    assert "event_log.csv: 6 lines" in finished.output
+    assert "event_log.csv of the landing place: 6 lines" in finished.output
     assert not old.exists()
     left = [path for path in home.home.rglob("*") if path.is_file() and not path.is_symlink()]
     assert [path for path in left if holds(path, needles)] == []
