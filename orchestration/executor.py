@@ -16,6 +16,7 @@ from orchestration.alerts.of_run import alert_of_failure, alert_of_killed, alert
 from orchestration.audit import Run, record_killed, record_not_started, record_run
 from orchestration.locking import Holder, LockTimeoutError, WarehouseLock
 from orchestration.outcome import Report
+from orchestration.resources import WAREHOUSE_POOL
 from orchestration.retention import prune
 from orchestration.run_events import log_progress
 from orchestration.run_log import log_event, run_log
@@ -81,6 +82,7 @@ class LockedExecutor(dg.Executor):
         try:
             if killed:
                 bury(plan_context.instance, self._settings, killed)
+            free_pool(plan_context.instance, run.run_id)
             for event in self._inner.execute(plan_context, execution_plan):
                 report.add(event)
                 log_progress(event, report)
@@ -149,6 +151,19 @@ def bury(instance: dg.DagsterInstance, settings: Settings, killed: Holder) -> No
     record_killed(settings, killed, run.job_name, run.tags, [step.step_key for step in steps[-1:]])
     if not run.is_finished:
         instance.report_run_failed(run, f"{killed} was killed while it held the warehouse")
+
+
+def free_pool(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Take back what dead runs hold of the pool: only the one with the lock has steps.
+
+    A run whose end could not be written to Dagster's books (a full disk) is ended there now.
+    """
+    pool = instance.event_log_storage.get_concurrency_info(WAREHOUSE_POOL)
+    for dead in (pool.active_run_ids | pool.pending_run_ids) - {run_id}:
+        instance.event_log_storage.free_concurrency_slots_for_run(dead)
+        run = instance.get_run_by_id(dead)
+        if run is not None and not run.is_finished:
+            instance.report_run_failed(run, f"run {dead} ended and could not say so")
 
 
 @dg.executor(name="warehouse", requirements=dg.multiple_process_executor_requirements())
