@@ -140,17 +140,16 @@ def bury(instance: dg.DagsterInstance, settings: Settings, killed: Holder) -> No
     In Dagster's its pool slot would block every later run.
     """
     alert_of_killed(settings, killed)
-    instance.event_log_storage.free_concurrency_slots_for_run(killed.run_id)
     run = instance.get_run_by_id(killed.run_id)
     if run is None:
         record_killed(settings, killed, "unknown", {}, [])
-        return
-    # The last one's own process may have ended it nonetheless, before this run got the warehouse.
-    steps = instance.get_run_step_stats(run.run_id)
-    steps = sorted(steps, key=lambda step: step.start_time or 0)
-    record_killed(settings, killed, run.job_name, run.tags, [step.step_key for step in steps[-1:]])
-    if not run.is_finished:
-        instance.report_run_failed(run, f"{killed} was killed while it held the warehouse")
+    else:
+        # The last one's own process may have ended it nonetheless, before this run began.
+        steps = instance.get_run_step_stats(run.run_id)
+        steps = sorted(steps, key=lambda step: step.start_time or 0)
+        last = [step.step_key for step in steps[-1:]]
+        record_killed(settings, killed, run.job_name, run.tags, last)
+    end_run(instance, killed.run_id, f"{killed} was killed while it held the warehouse")
 
 
 def free_pool(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -160,10 +159,15 @@ def free_pool(instance: dg.DagsterInstance, run_id: str) -> None:
     """
     pool = instance.event_log_storage.get_concurrency_info(WAREHOUSE_POOL)
     for dead in (pool.active_run_ids | pool.pending_run_ids) - {run_id}:
-        instance.event_log_storage.free_concurrency_slots_for_run(dead)
-        run = instance.get_run_by_id(dead)
-        if run is not None and not run.is_finished:
-            instance.report_run_failed(run, f"run {dead} ended and could not say so")
+        end_run(instance, dead, f"run {dead} ended and could not say so")
+
+
+def end_run(instance: dg.DagsterInstance, run_id: str, message: str) -> None:
+    """End a dead run in Dagster's books, where it is there and not over, and free its slots."""
+    instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+    run = instance.get_run_by_id(run_id)
+    if run is not None and not run.is_finished:
+        instance.report_run_failed(run, message)
 
 
 @dg.executor(name="warehouse", requirements=dg.multiple_process_executor_requirements())

@@ -11,8 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from orchestration.audit import Outcome, read_runs
 from orchestration.errors import JourneyGapsError
 from orchestration.landing.contract import CONTRACT
@@ -148,16 +146,17 @@ def _is_good(row: Mapping[str, Any]) -> bool:
 
 def _holders(settings: Settings) -> tuple[Holder | None, Holder | None]:
     """Who holds the warehouse now, and who died with it."""
-    holder = WarehouseLock(settings.warehouse, "status").holder()
+    lock = WarehouseLock(settings.warehouse, "status")
+    holder = lock.holder()
     if holder is None:
         return None, None
-    lock = filelock.FileLock(settings.warehouse.with_suffix(".lock"))
     try:
-        with lock.acquire(timeout=0):
-            # It may have ended between the two looks.
-            return None, WarehouseLock(settings.warehouse, "status").holder()
-    except (filelock.Timeout, OSError):
-        return holder, None
+        is_held = lock.is_held()
+    except OSError:
+        # Of a HOME that may only be read.
+        is_held = True
+    # It may have ended between the two looks.
+    return (holder, None) if is_held else (None, lock.holder())
 
 
 def _manifest(settings: Settings) -> dict[str, Any]:

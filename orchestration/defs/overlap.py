@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from orchestration.alerts.of_run import alert_of_failure
+from orchestration.executor import end_run
 from orchestration.locking import WarehouseLock
 from orchestration.settings import Settings
 
@@ -58,8 +59,7 @@ def _seconds(record: dg.RunRecord, now: datetime) -> float:
 
 def _end(instance: dg.DagsterInstance, settings: Settings, records: Sequence[dg.RunRecord]) -> None:
     for record in records:
-        run = record.dagster_run
-        message = f"run {run.run_id} ended without a word: it was killed, or its machine went down"
-        instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        instance.report_run_failed(run, message)
-        alert_of_failure(settings, message, run.run_id)
+        run_id = record.dagster_run.run_id
+        message = f"run {run_id} ended without a word: it was killed, or its machine went down"
+        end_run(instance, run_id, message)
+        alert_of_failure(settings, message, run_id)

@@ -7,7 +7,6 @@ dbt builds is left behind, and built anew from there by the next run.
 
 # ruff: noqa: S608 - names come from the contract, texts pass through literal()
 
-import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +21,7 @@ from orchestration.landing.contract import (
     create_tables_sql,
 )
 from orchestration.landing.people import Ids, Needles, among, id_columns
+from orchestration.publish.publication import sync
 from orchestration.quoting import literal, quoted
 
 REASON = "forgotten"
@@ -122,10 +122,10 @@ def rewrite(warehouse: Path, ids: Ids, needles: Needles, adopted: Collection[str
         connection.execute("detach old")
         connection.execute("checkpoint new")
         connection.execute("detach new")
-    _sync(draft)
+    sync(draft)
     Path(f"{warehouse}.wal").unlink(missing_ok=True)
     draft.replace(warehouse)
-    _sync(warehouse.parent)
+    sync(warehouse.parent)
 
 
 def _copy(
@@ -185,12 +185,3 @@ def _redactable(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -
 
 # Hashes and names of ours.
 _NEVER_TEXT = {"content_hash", "file_sha256", "mapping_sha256", "table_name", *ENTITY_COLUMNS}
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or folder is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

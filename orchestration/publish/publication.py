@@ -105,9 +105,9 @@ def publish(
         _write_manifest(draft, manifest, publication_id, published_at, written)
         complete(draft)
         with warehouse.publishing(publication_id, marts):
-            _sync(*draft.iterdir(), draft)
+            sync(*draft.iterdir(), draft)
             draft.rename(final)
-            _sync(final.parent)
+            sync(final.parent)
             _swap(published_dir, final)
     except BaseException:
         _sweep(published_dir)
@@ -131,7 +131,7 @@ def restore(warehouse: Warehouse, published_dir: Path, publication_id: str) -> P
     try:
         with warehouse.republishing(publication_id, list(manifest["marts"])):
             _swap(published_dir, folder)
-            _sync(published_dir)
+            sync(published_dir)
     except BaseException:
         # The server may refuse at its commit.
         if before is not None and current(published_dir) != before:
@@ -240,7 +240,7 @@ def _write_manifest(
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
-def _sync(*paths: Path) -> None:
+def sync(*paths: Path) -> None:
     """Wait until files and folders are on disk: a power cut must not leave `current` empty."""
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
