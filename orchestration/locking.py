@@ -12,6 +12,7 @@ from pathlib import Path
 import filelock
 
 from orchestration.errors import JourneyGapsError
+from orchestration.files import write_whole
 from orchestration.warehouse import DuckDBWarehouse, Warehouse
 from orchestration.warehouse.base import WarehouseBusyError
 
@@ -120,9 +121,7 @@ class WarehouseLock:
 
     def _announce(self) -> None:
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        draft = self._side_file.with_suffix(".draft")
-        draft.write_text(json.dumps(asdict(Holder(self._run_id, os.getpid(), since))))
-        draft.replace(self._side_file)
+        write_whole(self._side_file, json.dumps(asdict(Holder(self._run_id, os.getpid(), since))))
 
     def _claim(
         self,

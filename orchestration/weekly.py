@@ -15,6 +15,7 @@ import duckdb
 from orchestration.alerts import Alert, Kind, settle
 from orchestration.alerts.book import open_alerts
 from orchestration.errors import JourneyGapsError
+from orchestration.files import write_whole
 from orchestration.publish.publication import DATABASE, MANIFEST, current
 from orchestration.settings import Settings
 
@@ -65,9 +66,7 @@ def send_weekly_report(settings: Settings, now: datetime | None = None) -> Path:
     digest = build_digest(settings, moment)
     page = settings.home / "reports" / f"weekly-{digest.week_ending}.html"
     page.parent.mkdir(parents=True, exist_ok=True)
-    draft = page.with_suffix(".draft")
-    draft.write_text(render(digest), encoding="utf-8", newline="\n")
-    draft.replace(page)
+    write_whole(page, render(digest))
     told = Alert(
         Kind.WEEKLY_REPORT,
         digest.week_ending.isoformat(),

@@ -22,6 +22,7 @@ from orchestration.alerts.message import TITLE as TITLE_LENGTH
 from orchestration.alerts.message import Message, body, bounded, bounded_all
 from orchestration.alerts.webhook import DeliveryError, post
 from orchestration.environments import declared
+from orchestration.files import write_whole
 from orchestration.settings import Settings
 
 BOOK, LOG = "alerts.json", "alerts.jsonl"
@@ -269,9 +270,7 @@ def _opened(home: Path) -> Iterator[_Book]:
             yield book
         finally:
             if book.model_dump() != before:
-                draft = file.with_suffix(".draft")
-                draft.write_text(_text(book), encoding="utf-8")
-                draft.replace(file)
+                write_whole(file, _text(book))
 
 
 def _read(file: Path) -> _Book:

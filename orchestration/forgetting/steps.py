@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.errors import JourneyGapsError
+from orchestration.files import write_whole
 from orchestration.forgetting import server
 from orchestration.forgetting.erasing import count_rows, rewrite
 from orchestration.forgetting.person import find_ids, other_ids, union
@@ -22,7 +23,7 @@ from orchestration.forgetting.scrubbing import drop_older_publications, scrub
 from orchestration.forgetting.traces import JOURNAL_FILE, landing_lines, search
 from orchestration.landing.contract import create_tables_sql
 from orchestration.landing.existing import existing_tables
-from orchestration.landing.forgotten import remember, write_private
+from orchestration.landing.forgotten import remember
 from orchestration.landing.inputs import landing_place_of
 from orchestration.landing.people import ID_COLUMNS, Ids, Needles
 from orchestration.maintenance import warehouse_held
@@ -84,7 +85,7 @@ class _Journal:
             "narrow": sorted(self.narrow),
             "before": self.before,
         }
-        write_private(home / JOURNAL_FILE, json.dumps(content) + "\n")
+        write_whole(home / JOURNAL_FILE, json.dumps(content) + "\n", is_private=True)
 
     @classmethod
     def read(cls, home: Path) -> "_Journal | None":

@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from orchestration.errors import InputError, Problem
+from orchestration.files import write_whole
 from orchestration.journey_map.checks import CHECKS
 from orchestration.journey_map.rows import (
     ENTITY_COLUMNS,
@@ -135,9 +135,5 @@ def write_seeds(journey_map: JourneyMap, destination: Path) -> None:
     destination.mkdir(parents=True, exist_ok=True)
     for table, text in journey_map.csvs.items():
         path = destination / f"{table}.csv"
-        content = text.encode()
-        if not path.is_file() or path.read_bytes() != content:
-            # dbt seeds whatever ends in .csv, and this file may be unfinished.
-            unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-            unfinished.write_bytes(content)
-            unfinished.replace(path)
+        if not path.is_file() or path.read_bytes() != text.encode():
+            write_whole(path, text)

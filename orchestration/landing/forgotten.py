@@ -10,7 +10,6 @@ Without the key nobody can try ids; with it, only one by one.
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.errors import JourneyGapsError
+from orchestration.files import write_whole
 from orchestration.landing.contract import Table, Type
 from orchestration.landing.people import ID_COLUMNS, Ids, Needles, id_columns, is_distinctive
 from orchestration.quoting import literal, quoted
@@ -41,19 +41,7 @@ def remember(home: Path, ids: Ids) -> None:
         _hash(key, text) for values in ids.values() for text in values if is_distinctive(text)
     )
     content = {name: sorted(values) for name, values in hashes.items() if values}
-    write_private(home / HASHES_FILE, json.dumps(content, indent=1) + "\n")
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that its owner alone may read, whole or not at all."""
-    draft = path.with_name(f".{path.name}.draft")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    write_whole(home / HASHES_FILE, json.dumps(content, indent=1) + "\n", is_private=True)
 
 
 def _key(home: Path) -> bytes:
@@ -65,7 +53,7 @@ def _key(home: Path) -> bytes:
                 f"{path} is missing, and {HASHES_FILE} beside it cannot be read without it: put "
                 "the key back; without it, remove the hashes, and forget everybody once more"
             )
-        write_private(path, secrets.token_hex(32) + "\n")
+        write_whole(path, secrets.token_hex(32) + "\n", is_private=True)
     return bytes.fromhex(path.read_text().strip())
 
 
