@@ -33,8 +33,8 @@ test: setup  ## All tests on the embedded default.
 test-proofs: setup  ## What takes many builds: second runs, late data, any order, planted truths, coverage.
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --durations 15 tests/proofs
 
-test-faults: setup  ## Runs killed, disks filled, files damaged, clocks set back: half an hour, FAULT_MOMENTS=9 for all.
-	$(BIN)/python -m pytest --numprocesses 2 --dist load --capture no --durations 15 tests/faults
+test-faults: setup  ## Runs killed, disks filled, files damaged; with FAULT_MOMENTS=9 all of it, for hours.
+	$(BIN)/python -m pytest --numprocesses 2 --dist load -rP --durations 15 tests/faults
 
 test-engines: setup  ## The same rows on PostgreSQL as on DuckDB, and what only a server does.
 	$(BIN)/python -m pytest tests/engines --capture no --durations 15

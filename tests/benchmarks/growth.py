@@ -17,7 +17,7 @@ from tempfile import mkdtemp
 import duckdb
 
 from orchestration.settings import PROJECT_DIR, Settings
-from tests.integration.test_run import write_log, write_map
+from tests.small_runs import write_log, write_map
 
 FIRST_DAY = datetime(2026, 1, 5)
 # The log of the first run; a claim is opened every eight hours.
