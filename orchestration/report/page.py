@@ -2,8 +2,12 @@
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from orchestration.report.reading import read_publication
+from orchestration.files import write_whole
+
+if TYPE_CHECKING:
+    from orchestration.report.parts import Page
 
 REPORT = "report.html"
 
@@ -14,11 +18,16 @@ def render_report(folder: Path) -> str:
     It is made of `journey_gaps.duckdb` and `manifest.json` there and of nothing else: the same
     folder gives the same text. Raises JourneyGapsError where the folder is no publication.
     """
-    # Slow to import, and only a run that publishes needs them.
+    # Slow to import, and only a run that publishes needs it.
+    from orchestration.report.assembly import build_page
+
+    return render(build_page(folder))
+
+
+def render(page: "Page") -> str:
+    """The page as HTML."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
-
-    from orchestration.report.sections import build
 
     environment = Environment(
         loader=PackageLoader("orchestration.report"),
@@ -33,15 +42,15 @@ def render_report(folder: Path) -> str:
         "allow_nan": False,
         "separators": (",", ":"),
     }
-    template = environment.get_template("report.html.j2")
     # The bundle is ours, not data: vega-embed with all it needs.
-    return template.render(page=build(read_publication(folder)), bundle=Markup(_bundle()))  # noqa: S704
+    bundle = Markup(_bundle())  # noqa: S704
+    return environment.get_template("report.html.j2").render(page=page, bundle=bundle)
 
 
 def write_report(folder: Path) -> Path:
     """Write `report.html` into a publication's folder and return its path."""
     path = folder / REPORT
-    path.write_text(render_report(folder), encoding="utf-8", newline="\n")
+    write_whole(path, render_report(folder))
     return path
 
 

@@ -1,11 +1,11 @@
-"""What the page needs of a publication: its marts in DuckDB and its manifest, as records."""
+"""A publication as records: its marts in DuckDB and its manifest."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import duckdb
 
@@ -126,50 +126,71 @@ class BenchmarkWeek:
     period_start: date
 
 
-@dataclass(frozen=True)
-class Published:
-    """A publication as the page reads it: totals only, except the gaps."""
-
-    manifest: Mapping[str, Any]
-    journeys: list[Journey]
-    stages: list[Stage]
-    metrics: dict[str, Metric]
-    trailing: list[Measure]
-    weeks: list[Measure]
-    benchmark_weeks: list[BenchmarkWeek]
-    gaps: list[Gap]
-
-
 Row = TypeVar("Row")
 
 
-def read_publication(folder: Path) -> Published:
-    """Read a complete publication folder; raises JourneyGapsError where it is none."""
-    for name in (MANIFEST, DATABASE):
-        if not (folder / name).is_file():
-            raise JourneyGapsError(f"{folder} is no publication: it has no {name}")
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    with duckdb.connect(folder / DATABASE, read_only=True) as connection:
-        return Published(
-            manifest=manifest,
-            journeys=_rows(connection, Journey, _JOURNEYS),
-            stages=_rows(connection, Stage, _STAGES),
-            metrics={
-                metric.metric_id: metric for metric in _rows(connection, Metric, "from dim_metrics")
-            },
-            trailing=_rows(connection, Measure, _TRAILING),
-            weeks=_rows(connection, Measure, _WEEKS),
-            benchmark_weeks=_rows(connection, BenchmarkWeek, _BENCHMARK_WEEKS),
-            gaps=_rows(connection, Gap, _GAPS),
-        )
+class Publication:
+    """A publication that is open: what all sections read of it, and a way to read more.
+
+    Totals only, except the gaps.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open a folder; raises JourneyGapsError where it is no publication."""
+        for name in (MANIFEST, DATABASE):
+            if not (folder / name).is_file():
+                raise JourneyGapsError(f"{folder} is no publication: it has no {name}")
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        self.manifest: Mapping[str, Any] = content
+        self._connection = duckdb.connect(folder / DATABASE, read_only=True)
+        self.gaps = self.rows(Gap, _GAPS)
+        self.journeys = _by_rank(self.rows(Journey, _JOURNEYS), self.gaps)
+        self.stages = self.rows(Stage, _STAGES)
+        self.metrics = {
+            metric.metric_id: metric for metric in self.rows(Metric, "from dim_metrics")
+        }
+        self.trailing = self.rows(Measure, _TRAILING)
+        self.weeks = self.rows(Measure, _WEEKS)
+        self.benchmark_weeks = self.rows(BenchmarkWeek, _BENCHMARK_WEEKS)
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def rows(self, kind: type[Row], query: str) -> list[Row]:
+        """Records of `kind` (a dataclass) of `query`, which goes on after `select <its fields>`."""
+        # A type variable cannot be bound to "any dataclass", which every Row is.
+        columns = ", ".join(field.name for field in fields(kind))  # type: ignore[arg-type]
+        rows = self._connection.execute(f"select {columns} {query}").fetchall()
+        return [kind(*row) for row in rows]
+
+    def progress_stages(self, journey: Journey) -> list[Stage]:
+        """The stages that cases move through, in order."""
+        return [
+            stage
+            for stage in self.stages
+            if stage.journey_id == journey.journey_id and stage.stage_kind == "progress"
+        ]
+
+    @property
+    def source_tables(self) -> list[dict[str, Any]]:
+        """What landed, by raw table, as the manifest has it."""
+        quality = self.manifest.get("data_quality") or {}
+        return list(quality.get("tables") or [])
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, kind: type[Row], query: str) -> list[Row]:
-    """Records of `kind` (a dataclass) of `query`, which goes on after `select <its fields>`."""
-    # A type variable cannot be bound to "any dataclass", which every Row is.
-    columns = ", ".join(field.name for field in fields(kind))  # type: ignore[arg-type]
-    rows = connection.execute(f"select {columns} {query}").fetchall()
-    return [kind(*row) for row in rows]
+def _by_rank(journeys: list[Journey], gaps: list[Gap]) -> list[Journey]:
+    """The journey with the top gap first."""
+    ranks = {
+        gap.journey_id: gap.priority_rank
+        for gap in reversed(gaps)
+        if gap.is_total and gap.priority_rank is not None
+    }
+    return sorted(journeys, key=lambda journey: ranks.get(journey.journey_id, len(gaps) + 1))
 
 
 _JOURNEYS = """

@@ -12,6 +12,7 @@ UNKNOWN = "not known"
 # A median that follow-up did not reach.
 NOT_REACHED = "not reached"
 CONVERSION = "conversion_rate"
+MEDIAN_TIME = "time_in_stage_p50"
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,12 @@ def moment(value: datetime | str | None) -> str:
     if time.tzinfo is not None:
         time = time.astimezone(UTC)
     return f"{day(time)}, {time:%H:%M}{NBSP}UTC"
+
+
+def as_time(value: str) -> datetime:
+    """A time with its zone; UTC where it names no zone."""
+    time = datetime.fromisoformat(value)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def weeks(start: date | None, end: date | None) -> str:

@@ -1,14 +1,13 @@
-"""Tables: plain ones for the data behind a chart, a Great Table for all gaps."""
+"""All comparisons in one Great Table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
 import pandas as pd
 from great_tables import GT, loc, style
 
-from orchestration.report.charts import COLOURS
+from orchestration.report.charts.base import COLOURS
 from orchestration.report.reading import Gap, Metric
 from orchestration.report.words import (
     BENCHMARK_KINDS,
@@ -24,15 +23,6 @@ from orchestration.report.words import (
 
 # Rows of one group of the table of gaps: what is ranked of segments can be many.
 GROUP_ROWS = 40
-
-
-@dataclass(frozen=True)
-class Table:
-    """A plain table: headings and cells as they are shown; the first `texts` columns are text."""
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    texts: int = 1
 
 
 def gap_table(

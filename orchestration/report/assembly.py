@@ -1,0 +1,105 @@
+"""A publication's sections put together, in the order in which they are read."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestration.report.names import Names
+from orchestration.report.parts import Block, Page, Section
+from orchestration.report.reading import Journey, Publication
+from orchestration.report.sections import glossary, opening, quality, stages, trends
+from orchestration.report.words import (
+    UNKNOWN,
+    as_time,
+    count,
+    counted,
+    day,
+    in_words,
+    listed,
+    moment,
+)
+
+BlockOfJourney = Callable[[Publication, Journey, Names, str], Block | None]
+SectionOfAll = Callable[[Publication, Names], Section]
+
+# Of each journey, then of all of them.
+JOURNEY_BLOCKS: tuple[BlockOfJourney, ...] = (stages.build, trends.build)
+SECTIONS: tuple[SectionOfAll, ...] = (quality.build,)
+
+
+def build_page(folder: Path) -> Page:
+    """Read a publication and say what it holds: the journey with the top gap first."""
+    with Publication(folder) as publication:
+        return _page(publication)
+
+
+def _page(publication: Publication) -> Page:
+    called = Names(publication)
+    ids = {
+        journey.journey_id: f"journey-{number}"
+        for number, journey in enumerate(publication.journeys, start=1)
+    }
+    journeys = [
+        Section(
+            section_id=ids[journey.journey_id],
+            title=called.journey(journey.journey_id),
+            summary=_summary(publication, journey, called),
+            blocks=[
+                block
+                for build in JOURNEY_BLOCKS
+                if (block := build(publication, journey, called, ids[journey.journey_id]))
+            ],
+        )
+        for journey in publication.journeys
+    ]
+    others = [build(publication, called) for build in SECTIONS]
+    return Page(
+        title=listed(called.journeys.values()) if called.journeys else "No journey",
+        facts=_facts(publication, called),
+        opening=opening.build(publication, called, ids),
+        journeys=journeys,
+        others=others,
+        glossary=glossary.build(publication.metrics.values()),
+        publication_id=str(publication.manifest.get("publication_id", UNKNOWN)),
+        specs={
+            figure.chart_id: figure.spec
+            for section in (*journeys, *others)
+            for block in section.blocks
+            for figure in block.figures
+            if figure.spec is not None
+        },
+    )
+
+
+def _summary(publication: Publication, journey: Journey, called: Names) -> str:
+    """How many cases, and how many of them reached which end."""
+    if not journey.cases or journey.oldest is None:
+        return "No case of this journey has been seen."
+    ends = [
+        f"{count(stage.cases)} reached “{called.stage(stage.journey_id, stage.stage_id)}”"
+        for stage in publication.stages
+        if stage.journey_id == journey.journey_id and stage.stage_kind != "progress"
+    ]
+    entity = f" (each one pass of one {in_words(journey.entity).lower()})" if journey.entity else ""
+    text = f"{counted(journey.cases, 'case')}{entity} since {day(journey.oldest)}"
+    return f"{text}; so far {listed(ends)}." if ends else f"{text}."
+
+
+def _facts(publication: Publication, called: Names) -> list[tuple[str, str]]:
+    newest = max(
+        (table["newest"] for table in publication.source_tables if table.get("newest")),
+        key=as_time,
+        default=None,
+    )
+    facts = [("Published", moment(publication.manifest.get("published_at")))]
+    if newest is not None:
+        facts.append(("Newest data", moment(newest)))
+    differ = len({journey.as_of for journey in publication.journeys}) > 1
+    facts += [
+        (
+            f"As of · {called.journey(journey.journey_id)}" if differ else "Data as of",
+            moment(journey.as_of),
+        )
+        for journey in publication.journeys[: None if differ else 1]
+    ]
+    facts.append(("Publication", str(publication.manifest.get("publication_id", UNKNOWN))))
+    return facts

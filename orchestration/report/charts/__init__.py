@@ -1,0 +1,1 @@
+"""Charts as Vega-Lite specifications with their data inside; one module a kind of chart."""

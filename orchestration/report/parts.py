@@ -1,0 +1,116 @@
+"""What a page is made of: text, charts and tables, without any markup."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+from orchestration.report.charts.base import Spec
+from orchestration.report.words import Verdict
+
+
+@dataclass(frozen=True)
+class Table:
+    """A plain table: headings and cells as they are shown; the first `texts` columns are text."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    texts: int = 1
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One entry of a legend: a sign that templates/keys.html.j2 draws, and what it means."""
+
+    sign: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One chart with all that it needs on the page; `empty` says why there is none.
+
+    `caption` says what is shown, its n, its period and its source; `label` is the chart for
+    those who hear it; `table` has the same numbers.
+    """
+
+    chart_id: str
+    title: str
+    caption: str = ""
+    label: str = ""
+    table: Table | None = None
+    spec: Spec | None = None
+    empty: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One subject of a section: its heading, what to know, a legend, then charts and tables.
+
+    A block without a title stands on its own figures' titles. `is_grid` puts its figures side
+    by side as small multiples. `empty` says what is missing and how to feed it.
+    """
+
+    title: str = ""
+    note: str = ""
+    keys: Sequence[Key] = ()
+    figures: Sequence[Figure] = ()
+    tables: Sequence[Table] = ()
+    sentences: Sequence[str] = ()
+    empty: str = ""
+    is_grid: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page that its navigation names."""
+
+    section_id: str
+    title: str
+    summary: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One gap to close, in sentences."""
+
+    rank: int
+    place: str
+    journey: str
+    section: str
+    sentence: str
+    worth: str
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The answer: what to close first, then every comparison."""
+
+    cards: Sequence[Card]
+    nothing_ranked: str
+    more_ranked: str
+    gap_table: Markup | None
+    gap_table_note: str
+    verdict_counts: Sequence[tuple[Verdict, int]]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on the page, in its order."""
+
+    title: str
+    facts: Sequence[tuple[str, str]]
+    opening: Opening
+    journeys: Sequence[Section]
+    others: Sequence[Section]
+    glossary: Sequence[tuple[str, str]]
+    publication_id: str
+    specs: dict[str, Spec] = field(default_factory=dict)
+
+    @property
+    def sections(self) -> Sequence[Section]:
+        """Of the journeys, then those of all of them."""
+        return (*self.journeys, *self.others)

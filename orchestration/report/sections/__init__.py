@@ -1,0 +1,1 @@
+"""The sections of the page: one module each reads, says and draws its subject."""
