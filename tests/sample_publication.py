@@ -33,7 +33,50 @@ TABLES = {
     "benchmark_id varchar, benchmark_kind varchar, benchmark_value double, period_start date, "
     "period_end date, n bigint, value double, ci_low double, ci_high double, gap double, "
     "lag_factor double, verdict varchar, reach double, recoverable_cases double, "
-    "excess_customer_days double, priority_rank bigint",
+    "excess_customer_days double, priority_rank bigint, success_share double, "
+    "value_basis varchar, currency varchar, value_at_stake double, top_reason varchar, "
+    "last_action_id varchar, last_action_sentence varchar",
+    "gap_drivers": "gap_id varchar, driver_kind varchar, driver varchar, "
+    "segment_dimension varchar, segment_value varchar, compared_with varchar, "
+    "effect_kind varchar, n bigint, exposed_n bigint, exposed_value double, other_value double, "
+    "is_unfavourable boolean, warning varchar, driver_rank bigint, sentence varchar",
+    "gap_suggestions": "gap_id varchar, journey_id varchar, metric_id varchar, stage_id varchar, "
+    "segment_dimension varchar, segment_value varchar, benchmark_value double, value double, "
+    "priority_rank bigint, category varchar, category_reason varchar, touchpoints varchar, "
+    "owner_teams varchar",
+    "gap_touchpoints": "finding_id varchar, finding_kind varchar, journey_id varchar, "
+    "stage_id varchar, pair varchar, n bigint, n_affected bigint, share double, "
+    "median_wait_days double, other_n bigint, other_share double, "
+    "other_median_wait_days double, excess_days double, warning varchar, finding_rank bigint, "
+    "sentence varchar",
+    "gap_unclassified_phrases": "phrase_rank integer, phrase varchar, words integer, n bigint",
+    "dim_touchpoints": "touchpoint_id varchar, name varchar, owner_team varchar, "
+    "owner_column varchar",
+    "fct_action_readouts": "readout_id varchar, action_id varchar, title varchar, "
+    "category varchar, owner varchar, journey_id varchar, metric_id varchar, stage_id varchar, "
+    "segment_dimension varchar, segment_value varchar, readout_kind varchar, started_on date, "
+    "ended_on date, readout_on date, n bigint, effect double, effect_ci_low double, "
+    "effect_ci_high double, smallest_detectable_effect double, verdict varchar, sentence varchar",
+    "fct_stage_transitions": "journey_id varchar, is_handoff boolean, occurred_at timestamp, "
+    "duration_us bigint",
+    "fct_survey_responses": "response_id varchar, survey varchar, asked_at timestamp, "
+    "answered_at timestamp",
+    "fct_feedback": "response_id varchar, answered_at timestamp, is_classified boolean",
+    "fct_feedback_topics": "response_id varchar, topic varchar, feedback_type varchar, "
+    "survey varchar, score double",
+    "fct_support_contacts": "channel varchar, opened_at timestamp, first_response_us bigint, "
+    "is_resolved_at_first_contact boolean, is_repeated boolean, reopenings integer, "
+    "team_changes integer",
+    "fct_key_moments": "journey_id varchar, stage_id varchar, key_moment varchar, "
+    "segment_dimension varchar, segment_value varchar, period_grain varchar, period_start date, "
+    "period_end date, n bigint, reach double, reach_ci_low double, "
+    "reach_ci_high double, days_to_reach_p50 double, days_note varchar, csat_n bigint, "
+    "csat double, csat_note varchar, nps_n bigint, nps double, nps_note varchar",
+    "fct_journey_coverage": "journey_id varchar, stage_id varchar, stage_order integer, "
+    "stage_kind varchar, cases bigint, counted_cases bigint, mature_cases bigint, "
+    "left_truncated_cases bigint, anonymous_cases bigint, lapsed_visits bigint, "
+    "orphan_events bigint, excluded_entities bigint",
+    "fct_restatements": "cause varchar, as_of timestamp",
     "gap_trends": "journey_id varchar, metric_id varchar, stage_id varchar, "
     "touchpoint_id varchar, segment_dimension varchar, segment_value varchar, "
     "benchmark_id varchar, benchmark_kind varchar, benchmark_value double, "
@@ -264,7 +307,7 @@ def make_publication(folder: Path, manifest: Mapping[str, Any] = MANIFEST, **tab
     with duckdb.connect(folder / "journey_gaps.duckdb") as connection:
         for table, columns in TABLES.items():
             connection.execute(f"create table {table} ({columns})")
-            for row in tables.get(table, rows[table]):
+            for row in tables.get(table, rows.get(table, [])):
                 connection.execute(
                     f"insert into {table} ({', '.join(row)}) values ({', '.join('?' * len(row))})",
                     list(row.values()),
@@ -315,10 +358,9 @@ class Page(HTMLParser):
 
 
 def datasets(spec: Mapping[str, Any]) -> dict[str, Rows]:
-    """Layer -> its rows."""
+    """Layer -> its rows; layers that all have the same rows share those of the chart."""
     return {
-        layer["name"]: spec["datasets"][layer["data"]["name"]]
-        if "name" in layer["data"]
-        else layer["data"]["values"]
+        layer["name"]: spec["datasets"][data["name"]] if "name" in data else data["values"]
         for layer in spec["layer"]
+        for data in (layer.get("data") or spec["data"],)
     }

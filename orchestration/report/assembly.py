@@ -6,7 +6,16 @@ from pathlib import Path
 from orchestration.report.names import Names
 from orchestration.report.parts import Block, Page, Section
 from orchestration.report.reading import Journey, Publication
-from orchestration.report.sections import glossary, opening, quality, stages, trends
+from orchestration.report.sections import (
+    actions,
+    glossary,
+    handoffs,
+    opening,
+    quality,
+    stages,
+    trends,
+    voice,
+)
 from orchestration.report.words import (
     UNKNOWN,
     as_time,
@@ -22,8 +31,8 @@ BlockOfJourney = Callable[[Publication, Journey, Names, str], Block | None]
 SectionOfAll = Callable[[Publication, Names], Section]
 
 # Of each journey, then of all of them.
-JOURNEY_BLOCKS: tuple[BlockOfJourney, ...] = (stages.build, trends.build)
-SECTIONS: tuple[SectionOfAll, ...] = (quality.build,)
+JOURNEY_BLOCKS: tuple[BlockOfJourney, ...] = (stages.build, trends.build, handoffs.build)
+SECTIONS: tuple[SectionOfAll, ...] = (voice.build, actions.build, quality.build)
 
 
 def build_page(folder: Path) -> Page:
@@ -52,21 +61,25 @@ def _page(publication: Publication) -> Page:
         for journey in publication.journeys
     ]
     others = [build(publication, called) for build in SECTIONS]
+    answer = opening.build(publication, called, ids)
+    figures = [
+        *(card.figure for card in answer.cards),
+        *(
+            figure
+            for section in (*journeys, *others)
+            for block in section.blocks
+            for figure in block.figures
+        ),
+    ]
     return Page(
         title=listed(called.journeys.values()) if called.journeys else "No journey",
         facts=_facts(publication, called),
-        opening=opening.build(publication, called, ids),
+        opening=answer,
         journeys=journeys,
         others=others,
         glossary=glossary.build(publication.metrics.values()),
         publication_id=str(publication.manifest.get("publication_id", UNKNOWN)),
-        specs={
-            figure.chart_id: figure.spec
-            for section in (*journeys, *others)
-            for block in section.blocks
-            for figure in block.figures
-            if figure.spec is not None
-        },
+        specs={figure.chart_id: figure.spec for figure in figures if figure.spec is not None},
     )
 
 

@@ -74,14 +74,21 @@ class Section:
 
 @dataclass(frozen=True)
 class Card:
-    """One gap to close, in sentences."""
+    """One gap to close: its sentence and picture, its worth, what goes with it, whose it is.
+
+    `last_action` is the readout of what was done about it, empty where nothing was.
+    """
 
     rank: int
     place: str
     journey: str
     section: str
     sentence: str
+    figure: Figure
     worth: str
+    reason: str
+    owner: str
+    last_action: str
     evidence: str
 
 

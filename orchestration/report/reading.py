@@ -223,11 +223,12 @@ _TOTALS = """
     where segment_dimension = 'all' and segment_value = 'all' and touchpoint_id is null
 """
 
-# The last of several, which ends with `all`: a stage that nobody entered in it has none.
+# The last of several, which ends with `all`: a stage that nobody entered in it has none. Each
+# metric has its own: surveys and contacts are known sooner than outcomes.
 _TRAILING = f"""
     {_TOTALS} and period_grain in ('{TRAILING}', 'all')
     qualify period_grain = '{TRAILING}'
-        and period_end = max(period_end) over (partition by journey_id, stage_id)
+        and period_end = max(period_end) over (partition by journey_id, metric_id, stage_id)
     order by journey_id, metric_id, stage_id
 """
 

@@ -162,9 +162,17 @@ def quantities(metric: Metric, *values: float | None) -> list[str]:
     if metric.unit == "days":
         return [days(value) for value in values]
     return [
-        UNKNOWN if value is None else f"{value:,.4g} {metric.unit}".rstrip().replace(" ", NBSP)
+        UNKNOWN if value is None else f"{_score(value)} {metric.unit}".rstrip().replace(" ", NBSP)
         for value in values
     ]
+
+
+def _score(value: float) -> str:
+    """24, 5.53, -6.7: three figures at most, the decimals of a small one."""
+    size = abs(value)
+    return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2}f}".removesuffix(
+        ".0"
+    ).removesuffix(".00")
 
 
 def interval(low: float | None, high: float | None, metric: Metric) -> str:
@@ -267,25 +275,8 @@ def headline(gap: Gap, metric: Metric, window_days: int | None) -> str:
     elif metric.scale == "duration" and metric.metric_id.endswith("_p50"):
         fact = f"the {_inside(metric.label)} is {value}"
     else:
-        fact = f"{_inside(metric.label)} is {value}"
+        fact = f"{_inside(metric.label)} at {value}"
     return f"{fact}, against {benchmark_of(gap, metric)}: {behind(gap, metric)}."
-
-
-def worth(gap: Gap) -> str:
-    """What the gap amounts to in cases or days; empty where nothing can be said."""
-    length = weeks(gap.period_start, gap.period_end)
-    if gap.recoverable_cases:
-        cases = about(gap.recoverable_cases)
-        case = "case" if cases in ("about 1", "fewer than 1") else "cases"
-        if gap.metric_id == CONVERSION:
-            return f"At the benchmark {cases} more {case} would have gone on in these {length}."
-        return f"The difference is {cases} of {count(gap.n)} {case} in these {length}."
-    if gap.excess_customer_days and gap.gap:
-        return (
-            f"{in_words(days(abs(gap.gap)))} too long, times {counted(gap.n, 'visit')}: "
-            f"{about(gap.excess_customer_days)} days in these {length}."
-        )
-    return ""
 
 
 def evidence(gap: Gap, metric: Metric) -> str:

@@ -83,6 +83,8 @@ def test_every_chart_is_drawn_with_a_mark_a_row(
     desktop: Shown, specs: dict[str, dict[str, Any]]
 ) -> None:
     assert set(specs) == {
+        "gap-1",
+        "gap-2",
         "journey-1-funnel",
         "journey-1-time",
         "journey-1-trend-1",

@@ -7,17 +7,15 @@ from markupsafe import Markup
 
 from orchestration.report.gap_table import gap_table, rows_left_out
 from orchestration.report.names import Names
-from orchestration.report.parts import Card, Opening
+from orchestration.report.parts import Opening
 from orchestration.report.reading import Gap, Publication
+from orchestration.report.sections.gap_card import Reasons, card
 from orchestration.report.words import (
     MEDIAN_TIME,
     VERDICTS,
     counted,
-    evidence,
-    headline,
     verdict_of,
     why_nothing_is_ranked,
-    worth,
 )
 
 TOP_GAPS = 3
@@ -29,9 +27,10 @@ def build(publication: Publication, called: Names, sections: dict[str, str]) -> 
     ranked = [gap for gap in gaps if gap.is_total and gap.priority_rank is not None]
     left_out = rows_left_out(gaps)
     verdicts = Counter(gap.verdict for gap in gaps)
+    reasons = Reasons(publication)
     return Opening(
         cards=[
-            _card(gap, publication, called, sections.get(gap.journey_id, ""))
+            card(gap, publication, called, sections.get(gap.journey_id, ""), reasons)
             for gap in ranked[:TOP_GAPS]
         ],
         nothing_ranked="" if ranked else why_nothing_is_ranked(gaps),
@@ -47,23 +46,6 @@ def build(publication: Publication, called: Names, sections: dict[str, str]) -> 
             (verdict_of(verdict), verdicts[verdict])
             for verdict in sorted(verdicts, key=[*VERDICTS, *sorted(verdicts)].index)
         ],
-    )
-
-
-def _card(gap: Gap, publication: Publication, called: Names, section: str) -> Card:
-    metric = publication.metrics[gap.metric_id]
-    windows = {
-        (stage.journey_id, stage.stage_id): stage.conversion_window_days
-        for stage in publication.stages
-    }
-    return Card(
-        rank=gap.priority_rank or 0,
-        place=called.stage(gap.journey_id, gap.stage_id),
-        journey=called.journey(gap.journey_id),
-        section=section,
-        sentence=headline(gap, metric, windows.get((gap.journey_id, gap.stage_id))),
-        worth=worth(gap),
-        evidence=evidence(gap, metric),
     )
 
 

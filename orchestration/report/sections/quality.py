@@ -6,6 +6,7 @@ from typing import Any
 from orchestration.report.names import Names
 from orchestration.report.parts import Block, Section, Table
 from orchestration.report.reading import Publication
+from orchestration.report.sections import coverage
 from orchestration.report.words import (
     CONVERSION,
     UNKNOWN,
@@ -28,13 +29,18 @@ def build(publication: Publication, called: Names) -> Section:
     reasons = _reasons(tables)
     blocks = [
         Block(sentences=_checks(quality.get("checks") or {})),
-        Block(title="How far the data reach", tables=[_reach_of_data(publication, called)]),
+        Block(
+            title="How far the data reach",
+            tables=[_reach_of_data(publication, called)] if publication.journeys else [],
+            empty="" if publication.journeys else "No journey is in the map.",
+        ),
     ]
     if tables:
         landed = _loaded(tables, manifest.get("published_at"))
         blocks.append(Block(title="Rows that landed", tables=[landed]))
     if reasons:
         blocks.append(Block(title="Why rows are in quarantine", tables=[reasons]))
+    blocks += coverage.build(publication, called)
     blocks.append(
         Block(
             title="Rejected files",
@@ -106,7 +112,7 @@ def _loaded(tables: Sequence[dict[str, Any]], published_at: str | None) -> Table
                     count(table.get(f"rows_{kind}") or 0)
                     for kind in ("in", "kept", "quarantined", "duplicate")
                 ),
-                moment(newest) if newest else "no data",
+                moment(newest) if newest else _undated(table),
                 age,
             ]
         )
@@ -114,6 +120,10 @@ def _loaded(tables: Sequence[dict[str, Any]], published_at: str | None) -> Table
         ["Table", "Rows in", "Kept", "Quarantined", "Duplicates", "Newest", "Before publication"],
         rows,
     )
+
+
+def _undated(table: dict[str, Any]) -> str:
+    return "no dates" if table.get("rows_kept") else "no data"
 
 
 def _age(age: Any) -> str:
