@@ -7,8 +7,10 @@ Dagster, dbt and Great Expectations are imported only by the commands that run t
 """
 
 from orchestration.cli.check_map import check_map
+from orchestration.cli.compare import compare
 from orchestration.cli.dev import daemon, dev, ui
 from orchestration.cli.doctor import doctor
+from orchestration.cli.drivers import drivers
 from orchestration.cli.forget import forget
 from orchestration.cli.gaps import gaps
 from orchestration.cli.program import app, load_settings
@@ -17,6 +19,7 @@ from orchestration.cli.publications import publications
 from orchestration.cli.quarantine import quarantine
 from orchestration.cli.run import run
 from orchestration.cli.status import status
+from orchestration.cli.trend import trend
 from orchestration.cli.what_if import what_if
 
 __all__ = ["app", "load_settings", "main"]
@@ -24,6 +27,9 @@ __all__ = ["app", "load_settings", "main"]
 # The order of `journey-gaps --help`.
 app.command()(run)
 app.command()(gaps)
+app.command()(drivers)
+app.command()(trend)
+app.command()(compare)
 app.command("what-if")(what_if)
 app.command()(status)
 app.command()(doctor)

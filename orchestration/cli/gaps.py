@@ -1,39 +1,125 @@
 """`journey-gaps gaps`: the published ranking."""
 
-import json
-import sys
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
-from orchestration.cli.console import console_of, ranking_grid, write_csv
+from orchestration.cli.console import cell, measured
+from orchestration.cli.filters import (
+    SCREENFUL,
+    Journeys,
+    Kinds,
+    Metrics,
+    Segments,
+    Stages,
+    Top,
+    Verdict,
+    Verdicts,
+    explained,
+    fail_on,
+    say_if_none,
+    selection_of,
+)
 from orchestration.cli.program import Demo, Format, Home, Map, Written, load_settings
+from orchestration.cli.views import Column, View, one_line, show
 from orchestration.publish.reading import published_gaps
 
-SCREENFUL = 20
+COLUMNS = (
+    Column("rank"),
+    Column("journey", is_name=True),
+    Column("stage", is_name=True),
+    Column("metric", is_name=True),
+    Column("segment", is_name=True),
+    Column("value", is_figure=True),
+    Column("desired", is_figure=True),
+    Column("lag", is_figure=True),
+    Column("n", is_figure=True),
+    Column("verdict"),
+    Column("worth at most", is_figure=True, is_optional=True),
+    Column("owner", is_optional=True, wraps=True),
+    Column("reason", is_optional=True, wraps=True),
+)
+COLOURS = {"lagging": "red", "worsening": "red", "ahead": "green", "improving": "green"}
 
 
 def gaps(
+    journey: Journeys = None,
+    metric: Metrics = None,
+    stage: Stages = None,
+    segment: Segments = None,
+    verdict: Verdicts = None,
+    benchmark_kind: Kinds = None,
+    top: Top = None,
+    fail_on_: Annotated[
+        list[Verdict] | None,
+        typer.Option(
+            "--fail-on",
+            help="Exit 4 where a selected gap has this verdict, and write all the same; repeat it "
+            "for several.",
+        ),
+    ] = None,
     demo: Demo = False,
     map_: Map = None,
     home: Home = None,
     format_: Written = Format.TABLE,
-    top: Annotated[
-        int | None,
-        typer.Option(min=1, help=f"Rows, worst first (default: all; {SCREENFUL} in a table)."),
-    ] = None,
 ) -> None:
-    """The published gap ranking."""
+    """The published gap ranking, worst first: totals, then segments.
+
+    journey-gaps gaps --segment all --benchmark-kind target --fail-on lagging
+
+    Exit 0: shown; 1: nothing is published; 2: wrong usage, such as a stage that the map has not;
+    4: --fail-on found its verdict.
+    """
     settings = load_settings(demo=demo, map=map_, home=home)
-    ranking = published_gaps(settings.published_dir, top)
-    match format_:
-        case Format.JSON:
-            typer.echo(json.dumps(ranking.records(), default=str, indent=2))
-        case Format.CSV:
-            write_csv(sys.stdout, ranking.columns, ranking.rows)
-        case Format.TABLE:
-            shown = top or SCREENFUL
-            console = console_of(sys.stdout)
-            console.print(ranking_grid(ranking, shown))
-            if len(ranking.rows) > shown:
-                console.print(f"{len(ranking.rows) - shown:,} more rows: --top, --format csv")
+    selection = selection_of(journey, metric, stage, segment, verdict, benchmark_kind)
+    with explained():
+        ranking = published_gaps(settings.published_dir, top, selection)
+    records = ranking.records()
+    show(format_, ranking, [ranking_view(records, top or SCREENFUL)])
+    say_if_none(len(records), "gap")
+    fail_on([gap["verdict"] for gap in records], fail_on_ or [])
+
+
+def ranking_view(ranking: Sequence[Mapping[str, Any]], rows: int) -> View:
+    """The first rows of a ranking."""
+    more = len(ranking) - rows
+    remarks = [f"{more:,} more rows: --top, --format csv"] if more > 0 else []
+    return View("Gaps, worst first", COLUMNS, [_row(gap) for gap in ranking[:rows]], remarks)
+
+
+def segment_of(row: Mapping[str, Any]) -> str:
+    """A segment as a person says it: all, region dach."""
+    segment = (row["segment_dimension"], row["segment_value"])
+    return "all" if segment == ("all", "all") else " ".join(segment)
+
+
+def desired(row: Mapping[str, Any]) -> str:
+    """A benchmark with its kind: 60.0% (industry); empty where there is none."""
+    if row["benchmark_kind"] is None:
+        return ""
+    return f"{measured(row['benchmark_value'], row['unit'])} ({row['benchmark_kind']})"
+
+
+def judged(verdict: str | None) -> Text:
+    """A verdict; what is worse or better has a colour too."""
+    text = one_line(verdict or "")
+    return Text(text, COLOURS.get(text.partition(",")[0], ""))
+
+
+def _row(gap: Mapping[str, Any]) -> list[str | Text]:
+    worth = gap["value_at_stake"]
+    return [
+        cell(gap["priority_rank"]),
+        *(gap[name] for name in ("journey_id", "stage_id", "metric_id")),
+        segment_of(gap),
+        measured(gap["value"], gap["unit"]),
+        desired(gap),
+        cell(gap["lag_factor"]),
+        cell(gap["n"]),
+        judged(gap["verdict"]),
+        "" if worth is None else f"{cell(worth)} {gap['currency'] or ''}".rstrip(),
+        gap["last_action_owner"] or gap["owner_teams"] or "",
+        gap["top_reason"] or "",
+    ]

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from orchestration.errors import JourneyGapsError
 from orchestration.settings import PROJECT_DIR, Environment, Settings, Target
 
-FAILED, WRONG_USAGE = 1, 2
+FAILED, WRONG_USAGE, FOUND = 1, 2, 4
 EXAMPLES_DIR = PROJECT_DIR / "examples"
 DEMO_LANDING = PROJECT_DIR / "seeds" / "demo"
 
@@ -51,6 +51,7 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+    MD = "md"
 
 
 Demo = Annotated[bool, typer.Option("--demo", help="The demo, with a home of its own.")]
@@ -117,8 +118,9 @@ def _home(name: str) -> Path:
 
 def complain(message: str) -> None:
     """Write an error to stderr."""
-    typer.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-    # Lazily: console.py reads publications, and --help need not.
+    colour = None if os.environ.get("NO_COLOR") else "red"
+    typer.secho("Error: ", fg=colour, bold=True, nl=False, err=True)
+    # Lazily: --help need not wait for it.
     from orchestration.cli.console import harmless
 
     typer.echo(harmless(message), err=True)

@@ -1,16 +1,12 @@
 """`journey-gaps publications`: what readers were given, and the way back to it."""
 
-import csv
-import json
 import os
-import sys
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table as Grid
+from rich.text import Text
 
-from orchestration.cli.console import cell, console_of, in_bytes
+from orchestration.cli.console import cell, in_bytes
 from orchestration.cli.program import (
     Demo,
     EngineTarget,
@@ -22,7 +18,9 @@ from orchestration.cli.program import (
     Written,
     load_settings,
 )
+from orchestration.cli.views import Cell, Column, View, show
 from orchestration.publish.history import KeptPublication, kept_publications, rollback
+from orchestration.publish.reading import Table
 from orchestration.warehouse import warehouse_of
 
 publications = typer.Typer(help="List the publications that are kept, or go back to one.")
@@ -36,20 +34,9 @@ def list_(
     settings = load_settings(demo=demo, map=map_, home=home)
     kept = kept_publications(settings.published_dir, verify=True)
     records = [one.record() for one in kept]
-    match format_:
-        case Format.JSON:
-            typer.echo(json.dumps(records, indent=2))
-        case Format.CSV:
-            columns = list(records[0]) if records else []
-            writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(records)
-        case Format.TABLE:
-            console = console_of(sys.stdout)
-            console.print(_grid(kept))
-            for one in kept:
-                for found in one.damage:
-                    console.print(f"{one.publication_id}: {found}", markup=False, soft_wrap=True)
+    columns = list(records[0]) if records else []
+    table = Table(columns, [tuple(record.values()) for record in records])
+    show(format_, table, [_view(kept)])
 
 
 @publications.command("rollback")
@@ -87,21 +74,21 @@ def rollback_(
     typer.echo(f"current is {now.publication_id}, published {published_at}: {now.folder}")
 
 
-def _grid(kept: list[KeptPublication]) -> Grid:
-    grid = Grid(title="Publications, newest first", title_justify="left")
-    for heading in ("", "publication", "published (UTC)", "run"):
-        grid.add_column(heading)
-    for heading in ("rows", "size"):
-        grid.add_column(heading, justify="right")
-    grid.add_column("state")
-    for one in kept:
-        grid.add_row(
+def _view(kept: list[KeptPublication]) -> View:
+    headings = ("", "publication", "published (UTC)", "run")
+    columns = [Column(heading) for heading in headings]
+    columns += [Column("rows", is_figure=True), Column("size", is_figure=True), Column("state")]
+    rows: list[list[Cell]] = [
+        [
             "current" if one.is_current else "",
-            escape(one.publication_id),
+            one.publication_id,
             f"{one.published_at:%Y-%m-%d %H:%M:%S}",
-            escape((one.run_id or "")[:8]),
+            (one.run_id or "")[:8],
             cell(one.rows),
             in_bytes(one.bytes),
-            "[red]damaged[/]" if one.damage else "complete",
-        )
-    return grid
+            Text("damaged", "red") if one.damage else "complete",
+        ]
+        for one in kept
+    ]
+    damage = [f"{one.publication_id}: {found}" for one in kept for found in one.damage]
+    return View("Publications, newest first", columns, rows, damage)

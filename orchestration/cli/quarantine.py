@@ -1,6 +1,5 @@
 """`journey-gaps quarantine`: rows that broke the contract, and judging them again."""
 
-import csv
 import json
 import sys
 from collections.abc import Sequence
@@ -8,8 +7,6 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.table import Table as Grid
 
 from orchestration.cli.console import console_of
 from orchestration.cli.program import (
@@ -22,6 +19,7 @@ from orchestration.cli.program import (
     Written,
     load_settings,
 )
+from orchestration.cli.views import Column, View, show
 from orchestration.landing.quarantine import (
     quarantine_counts,
     quarantined_rows,
@@ -30,6 +28,7 @@ from orchestration.landing.quarantine import (
 from orchestration.landing.replay import ReplayResult
 from orchestration.landing.replay import replay as replay_rows
 from orchestration.maintenance import warehouse_held
+from orchestration.publish.reading import Table
 from orchestration.warehouse import DuckDBWarehouse
 
 SCREENFUL = 20
@@ -50,7 +49,7 @@ def list_(
         bool, typer.Option("--rows", help="The rows themselves, with their content.")
     ] = False,
     top: Annotated[
-        int | None, typer.Option(min=1, help=f"Lines (default: all; {SCREENFUL} in a table).")
+        int | None, typer.Option(min=1, help=f"Lines (default: all; {SCREENFUL} to look at).")
     ] = None,
     demo: Demo = False,
     map_: Map = None,
@@ -63,7 +62,7 @@ def list_(
     """
     settings = load_settings(demo=demo, map=map_, home=home)
     require_landed(settings.warehouse)
-    shown = top or (SCREENFUL if format_ is Format.TABLE else None)
+    shown = top or (SCREENFUL if format_ in (Format.TABLE, Format.MD) else None)
     found: Sequence[Any]
     with DuckDBWarehouse(settings.warehouse).connect() as connection:
         if rows:
@@ -73,26 +72,15 @@ def list_(
         else:
             found = quarantine_counts(connection, table, reason)
     records = [asdict(item) for item in found]
-    match format_:
-        case Format.JSON:
-            typer.echo(json.dumps(records[:shown], default=str, indent=2))
-        case Format.CSV:
-            writer = csv.writer(sys.stdout, lineterminator="\n")
-            writer.writerow(records[0] if records else [])
-            writer.writerows(map(_cells, records[:shown]))
-        case Format.TABLE:
-            console = console_of(sys.stdout)
-            if not records:
-                console.print("Nothing is in quarantine.")
-                return
-            grid = Grid()
-            for heading in records[0]:
-                grid.add_column(heading)
-            for record in records[:shown]:
-                grid.add_row(*(escape(str(value)) for value in _cells(record)))
-            console.print(grid)
-            if shown is not None and len(records) > shown:
-                console.print("There is more: --top, --format csv")
+    more = ["There is more: --top, --format csv"] if shown and len(records) > shown else []
+    if format_ is Format.JSON:
+        typer.echo(json.dumps(records[:shown], default=str, indent=2))
+        return
+    columns = list(records[0]) if records else []
+    lines = [tuple(_cells(record)) for record in records[:shown]]
+    title = "" if records else "Nothing is in quarantine."
+    view = View(title, list(map(Column, columns)), [list(map(str, line)) for line in lines], more)
+    show(format_, Table(columns, lines), [view])
 
 
 def _cells(record: dict[str, Any]) -> list[object]:

@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from orchestration.cli.console import console_of, escape, harmless, listed, ranking_grid
+from orchestration.cli.console import console_of, escape, harmless, listed
+from orchestration.cli.gaps import ranking_view
 from orchestration.cli.program import (
     FAILED,
     Demo,
@@ -28,6 +29,7 @@ from orchestration.cli.program import (
     complain,
     load_settings,
 )
+from orchestration.cli.views import show_views
 from orchestration.errors import JourneyGapsError
 from orchestration.publish.publication import CURRENT, REPORT_FILE
 from orchestration.publish.reading import published_gaps
@@ -245,6 +247,7 @@ def _summarize(settings: Settings, report: "Report", console: Console) -> None:
     if report.succeeded:
         folder = escape(report.metadata["publication"]["folder"])
         console.print(f"published {folder}", soft_wrap=True)
-        console.print(ranking_grid(published_gaps(settings.published_dir, TOP_GAPS), TOP_GAPS))
+        ranking = published_gaps(settings.published_dir, TOP_GAPS)
+        show_views([ranking_view(ranking.records(), TOP_GAPS)])
         page = settings.published_dir / CURRENT / REPORT_FILE
         console.print(f"report: {page.as_uri()}", soft_wrap=True)

@@ -1,17 +1,17 @@
 """`journey-gaps what-if`: a journey with its gaps closed."""
 
 import json
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated
 
 import typer
-from rich.table import Table as Grid
+from rich.text import Text
 
-from orchestration.cli.console import cell, console_of, escape, measured, number, write_csv
+from orchestration.cli.console import cell, harmless, measured, number
 from orchestration.cli.program import Demo, Format, Home, Map, Written, load_settings
-from orchestration.publish.reading import published_facts
+from orchestration.cli.views import Cell, Column, View, one_line, show
+from orchestration.publish.reading import Table, published_facts
 from orchestration.what_if import Answer, Goal, Lever, QuestionError, answer
 
 
@@ -61,50 +61,46 @@ def what_if(
             published_facts(settings.published_dir), stage or [], goals, journey, all_gaps=all_
         )
     except QuestionError as error:
-        raise typer.BadParameter(str(error)) from error
-    match format_:
-        case Format.JSON:
-            typer.echo(json.dumps(found.record(), default=str, indent=2))
-        case Format.CSV:
-            rows = [
-                {**scenario, "levers": " + ".join(_lever(lever) for lever in own.levers)}
-                for own, scenario in zip(found.scenarios, found.record()["scenarios"], strict=True)
-            ]
-            write_csv(sys.stdout, list(rows[0]), (list(row.values()) for row in rows))
-        case Format.TABLE:
-            console = console_of(sys.stdout)
-            console.print(_scenario_grid(found))
-            for line in _remarks(found):
-                console.print(escape(line), soft_wrap=True)
+        raise typer.BadParameter(harmless(str(error))) from error
+    if format_ is Format.JSON:
+        typer.echo(json.dumps(found.record(), default=str, indent=2))
+        return
+    rows = [
+        {**scenario, "levers": " + ".join(_lever(lever) for lever in own.levers)}
+        for own, scenario in zip(found.scenarios, found.record()["scenarios"], strict=True)
+    ]
+    table = Table(list(rows[0]), [tuple(row.values()) for row in rows])
+    show(format_, table, [_view(found)])
 
 
-def _scenario_grid(found: Answer) -> Grid:
-    """Scenarios as they fit a screen, without value columns where nothing has a value."""
+def _view(found: Answer) -> View:
+    """Scenarios, without value columns where nothing has a value."""
     last_day = found.period_end - timedelta(days=1)
-    grid = Grid(
-        title=f"{escape(found.journey_id)}, {found.inflow:,} cases that began "
-        f"{found.period_start} to {last_day}",
-        title_justify="left",
-    )
     has_value = found.mean_success_value is not None
     currency = f" {found.currency}" if found.currency else ""
-    grid.add_column("scenario")
-    for heading in ("successes", "added", "cautiously"):
-        grid.add_column(heading, justify="right")
+    headings = ["successes", "added", "cautiously"]
     if has_value:
-        grid.add_column(f"value{currency}", justify="right")
-        grid.add_column(f"added{currency}", justify="right")
-    for heading in ("days to success", "saved"):
-        grid.add_column(heading, justify="right")
+        headings += [f"value{currency}", f"added{currency}"]
+    headings += ["days to success", "saved"]
+    rows: list[list[Cell]] = []
     for scenario in found.scenarios:
         values = (
             *(scenario.successes, scenario.added_successes, scenario.cautious_added_successes),
             *((scenario.value, scenario.added_value) if has_value else ()),
             *(scenario.mean_days_to_success, scenario.saved_days),
         )
-        name = "\n+ ".join(_lever(lever) for lever in scenario.levers) or "as it is"
-        grid.add_row(escape(name), *(cell(value) for value in values))
-    return grid
+        levers = (one_line(_lever(lever)) for lever in scenario.levers)
+        name = Text("\n+ ".join(levers) or "as it is")
+        rows.append([name, *(cell(value) for value in values)])
+    return View(
+        f"{found.journey_id}, {found.inflow:,} cases that began {found.period_start} to {last_day}",
+        [
+            Column("scenario", is_name=True, wraps=True),
+            *(Column(heading, is_figure=True) for heading in headings),
+        ],
+        rows,
+        list(_remarks(found)),
+    )
 
 
 def _lever(lever: Lever) -> str:

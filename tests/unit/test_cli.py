@@ -25,7 +25,11 @@ select
     0.4::double as value,
     0.6::double as benchmark_value,
     1.5::double as lag_factor,
-    1310 as n
+    1310 as n,
+    47800.0::double as value_at_stake,
+    'EUR' as currency,
+    null::varchar as top_reason,
+    null::varchar as last_action_id
 from (
     values
         ('a_past', 'all', 'all', 'unclear', null, 'own_past'),
@@ -58,6 +62,8 @@ def home(tmp_path: Path) -> Path:
         connection.execute(
             "create table dim_metrics as select 'conversion_rate' as metric_id, 'share' as unit"
         )
+        connection.execute("create table gap_suggestions (gap_id varchar, owner_teams varchar)")
+        connection.execute("create table fct_action_readouts (action_id varchar, owner varchar)")
     return tmp_path
 
 

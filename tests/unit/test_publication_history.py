@@ -92,6 +92,8 @@ def test_the_list_says_what_each_is(home: Path) -> None:
     _, table, _ = command(home, "list")
     assert "complete" in table
     assert "current" in table
+    _, markdown, _ = command(home, "list", "--format", "md")
+    assert "| current | p2 | 2026-01-03 00" in markdown
 
 
 def test_rollback_goes_back_one_at_a_time_and_the_next_run_publishes_newer(home: Path) -> None:

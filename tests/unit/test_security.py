@@ -16,10 +16,10 @@ import pytest
 from rich.console import Console
 
 from orchestration.cli.console import escape, harmless, write_csv
-from orchestration.defs.markdown import plain
 from orchestration.errors import InputError
 from orchestration.landing import FileResult, Status, land, readers, reconcile
 from orchestration.landing.contract import CONTRACT
+from orchestration.markdown import plain
 from orchestration.settings import PROJECT_DIR
 
 HOSTILE_NAMES = [

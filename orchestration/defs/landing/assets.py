@@ -6,11 +6,11 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.defs.markdown import plain
 from orchestration.landing import LandingResult
 from orchestration.landing.contract import BOOKS, CONTRACT, OWN_BOOKS, create_tables_sql
 from orchestration.landing.inputs import land_inputs
 from orchestration.lineage import table_columns
+from orchestration.markdown import plain
 from orchestration.resources import WAREHOUSE_POOL
 from orchestration.settings import Settings
 from orchestration.warehouse import Connection, warehouse_of

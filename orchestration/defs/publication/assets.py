@@ -8,8 +8,8 @@ import dagster as dg
 import yaml
 
 from orchestration.defs.landing.assets import LOADS
-from orchestration.defs.markdown import plain
 from orchestration.errors import JourneyGapsError
+from orchestration.markdown import plain
 from orchestration.publish.inputs import landed_files
 from orchestration.publish.publication import REPORT_FILE, publish
 from orchestration.publish.quality import landed_tables

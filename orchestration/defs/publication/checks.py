@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from orchestration.defs.expectations import expectation_results, expectation_specs, only_selected
-from orchestration.defs.markdown import plain
+from orchestration.markdown import plain
 from orchestration.resources import WAREHOUSE_POOL
 from orchestration.settings import Settings
 from orchestration.warehouse import warehouse_of

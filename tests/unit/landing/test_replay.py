@@ -231,6 +231,8 @@ def test_the_command_lists_and_replays(site: Any) -> None:
     exit_code, output = cli("list", "--home", str(home), "--format", "csv", "--top", "1")
     assert output.splitlines()[0] == "table,reason,file,rows,lines"
     assert len(output.splitlines()) == 2
+    _, output = cli("list", "--home", str(home), "--format", "md")
+    assert output.startswith("| table | reason | file | rows | lines |\n| --- |")
 
     exit_code, output = cli("replay", "--home", str(home))
     assert exit_code == 0
