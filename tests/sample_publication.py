@@ -25,8 +25,15 @@ TABLES = {
     "fct_measures": "journey_id varchar, metric_id varchar, stage_id varchar, "
     "touchpoint_id varchar, segment_dimension varchar, segment_value varchar, "
     "period_grain varchar, period_start date, period_end date, n bigint, value double, "
-    "ci_low double, ci_high double, is_mature boolean, is_partial boolean",
-    "fct_stage_visits": "case_id varchar, journey_id varchar, stage_id varchar, "
+    "ci_low double, ci_high double, is_mature boolean, is_partial boolean, "
+    "n_clusters bigint, numerator double, naive_value double",
+    "fct_survival_curves": "journey_id varchar, stage_id varchar, curve_kind varchar, "
+    "period_grain varchar, period_start date, duration_us bigint, at_risk bigint, "
+    "survival double, survival_low double, survival_high double",
+    "fct_stage_transitions": "journey_id varchar, from_visit_id varchar, from_stage_id varchar, "
+    "to_stage_id varchar, transition_kind varchar, duration_us bigint",
+    "fct_visit_segments": "visit_id varchar, segment_dimension varchar, segment_value varchar",
+    "fct_stage_visits": "visit_id varchar, case_id varchar, journey_id varchar, stage_id varchar, "
     "entered_at timestamp, is_open boolean, is_left_truncated boolean",
     "gap_ranking": "gap_id varchar, journey_id varchar, metric_id varchar, stage_id varchar, "
     "touchpoint_id varchar, segment_dimension varchar, segment_value varchar, "
@@ -131,6 +138,7 @@ TIME = {
 }
 VISITS: Rows = [
     {
+        "visit_id": f"c{case} {stage}",
         "case_id": f"c{case}",
         "journey_id": "leads",
         "stage_id": stage,
@@ -216,7 +224,10 @@ SIGNED_UP = measure("conversion_rate", "signed_up", 400, 0.4, (0.352, 0.448))
 OFFER_SENT = measure("conversion_rate", "offer_sent", 56, 0.0893, (0.038, 0.194))
 HOSTILE_RATE = measure("conversion_rate", HOSTILE, 100, 0.8, (0.711, 0.867))
 VISITED = measure("conversion_rate", "visited", 1200, 0.5, (0.472, 0.528))
-OFFER_DAYS = measure("time_in_stage_p50", "offer_sent", 60, 7.1, (5.4, 8.1))
+OFFER_DAYS = measure("time_in_stage_p50", "offer_sent", 60, 7.1, (5.4, 8.1)) | {
+    "numerator": 42,
+    "naive_value": 4.0,
+}
 MEASURES: Rows = [
     VISITED,
     SIGNED_UP,
@@ -238,6 +249,61 @@ WEEKS: Rows = [
     week("signed_up", 7, 0.10, is_mature=False, is_partial=True),
     week("visited", 5, 0.50),
     week("visited", 6, 0.50),
+]
+# As visits of one stage and period leave it: days, share left, at risk after.
+CURVES: Rows = [
+    {
+        "journey_id": "leads",
+        "stage_id": stage,
+        "curve_kind": "leaving",
+        "period_grain": "trailing_13_weeks",
+        "period_start": QUARTER[0],
+        "duration_us": round(days * 86_400e6),
+        "at_risk": at_risk,
+        "survival": share,
+        "survival_low": max(0.0, share - 0.05),
+        "survival_high": share + 0.05,
+    }
+    for stage, days, share, at_risk in [
+        ("visited", 0.25, 0.8, 960),
+        ("visited", 0.5, 0.5, 600),
+        ("visited", 0.6, 0.4, 480),
+        ("signed_up", 3.0, 0.7, 280),
+        ("offer_sent", 2.0, 0.9, 54),
+        ("offer_sent", 7.1, 0.5, 30),
+        ("offer_sent", 20.0, 0.3, 18),
+    ]
+]
+TRANSITIONS: Rows = [
+    {
+        "journey_id": "leads",
+        "from_visit_id": f"c{case} visited",
+        "from_stage_id": "visited",
+        "to_stage_id": end,
+        "transition_kind": kind,
+        "duration_us": 43_200_000_000,
+    }
+    # The first case began before the data.
+    for case, end, kind in [(0, "won", "success"), (1, "lost", "exit")]
+]
+SEGMENTS: Rows = [
+    {
+        **measure("conversion_rate", stage, n, value, (value - 0.1, value + 0.1)),
+        "n_clusters": n,
+        "segment_dimension": dimension,
+        "segment_value": segment,
+    }
+    for dimension, segment, stage, n, value in [
+        ("plan_size", "<b>small</b>", "signed_up", 100, 0.2),
+        ("plan_size", "big", "signed_up", 280, 0.48),
+        ("plan_size", "(unknown)", "signed_up", 20, 0.28),
+        ("plan_size", "big", "visited", 500, 1.0),
+        ("plan_size", "(unknown)", "visited", 700, 0.143),
+        ("plan_size & region", "big & north", "signed_up", 90, 0.5),
+    ]
+]
+VISIT_SEGMENTS: Rows = [
+    {"visit_id": "c1 visited", "segment_dimension": "plan_size", "segment_value": "big"}
 ]
 GAPS: Rows = [
     gap(OFFER_SENT, "target", 0.3, "lagging", lag_factor=3.359, recoverable_cases=11.8,
@@ -298,7 +364,10 @@ def make_publication(folder: Path, manifest: Mapping[str, Any] = MANIFEST, **tab
         "dim_journeys": JOURNEYS,
         "dim_stages": STAGES,
         "dim_metrics": [CONVERSION, TIME],
-        "fct_measures": [*MEASURES, *WEEKS],
+        "fct_measures": [*MEASURES, *WEEKS, *SEGMENTS],
+        "fct_survival_curves": CURVES,
+        "fct_stage_transitions": TRANSITIONS,
+        "fct_visit_segments": VISIT_SEGMENTS,
         "fct_stage_visits": VISITS,
         "gap_ranking": GAPS,
         "gap_trends": TRENDS,

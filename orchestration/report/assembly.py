@@ -8,10 +8,13 @@ from orchestration.report.parts import Block, Page, Section
 from orchestration.report.reading import Journey, Publication
 from orchestration.report.sections import (
     actions,
+    curves,
+    flow,
     glossary,
     handoffs,
     opening,
     quality,
+    segments,
     stages,
     trends,
     voice,
@@ -31,7 +34,14 @@ BlockOfJourney = Callable[[Publication, Journey, Names, str], Block | None]
 SectionOfAll = Callable[[Publication, Names], Section]
 
 # Of each journey, then of all of them.
-JOURNEY_BLOCKS: tuple[BlockOfJourney, ...] = (stages.build, trends.build, handoffs.build)
+JOURNEY_BLOCKS: tuple[BlockOfJourney, ...] = (
+    stages.build,
+    curves.build,
+    trends.build,
+    segments.build,
+    flow.build,
+    handoffs.build,
+)
 SECTIONS: tuple[SectionOfAll, ...] = (voice.build, actions.build, quality.build)
 
 

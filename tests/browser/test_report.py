@@ -87,8 +87,13 @@ def test_every_chart_is_drawn_with_a_mark_a_row(
         "gap-2",
         "journey-1-funnel",
         "journey-1-time",
+        "journey-1-curve-1",
+        "journey-1-curve-2",
+        "journey-1-curve-4",
         "journey-1-trend-1",
         "journey-1-trend-2",
+        "journey-1-segments-1",
+        "journey-1-flow",
     }
     for chart, spec in specs.items():
         for layer, rows in datasets(spec).items():

@@ -104,7 +104,7 @@ def _over_stages(
         "those still in it count as still waiting); shown, never ranked"
     )
     caption = (
-        f"{what}. {_span(known)}; n from {count(min(measure.n for measure in known))} to "
+        f"{what}. {span(known)}; n from {count(min(measure.n for measure in known))} to "
         f"{count(max(measure.n for measure in known))} a stage. Source: fct_measures, "
         f"benchmarks from gap_ranking."
     )
@@ -144,7 +144,7 @@ def _spoken(stage: StageMeasure, metric: Metric) -> str:
     return text
 
 
-def _span(measures: Sequence[Measure]) -> str:
+def span(measures: Sequence[Measure]) -> str:
     """The days that measures cover, and how many weeks each of them does."""
     start = min(measure.period_start for measure in measures)
     end = max(measure.period_end for measure in measures)
