@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str, *, is_private: bool = False) -> None:
-    """Replace a file, written as UTF-8 with its line ends as they are; parents must exist.
+def write_whole(path: Path, content: str | bytes, *, is_private: bool = False) -> None:
+    """Replace a file, a text as UTF-8 with its line ends as they are; parents must exist.
 
     `is_private` keeps it to its owner. Other processes may do the same: the last one wins. Raises
     OSError, and then leaves what was there.
@@ -16,8 +16,8 @@ def write_whole(path: Path, text: str, *, is_private: bool = False) -> None:
     draft.unlink(missing_ok=True)
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

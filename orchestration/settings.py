@@ -160,6 +160,12 @@ class Settings(BaseSettings):
         default=30, ge=1, description="Runs that Dagster remembers; HOME/runs.jsonl has them all."
     )
 
+    browser: str | None = Field(
+        default=None,
+        description="Chromium that prints the report: a program's name or path (default: the "
+        "first of chromium, chromium-browser, google-chrome that is found).",
+    )
+
     @field_validator("home", "map", "expectations")
     @classmethod
     def _absolute(cls, value: Path) -> Path:

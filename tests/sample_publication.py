@@ -1,6 +1,8 @@
 """A publication made by hand, small and nasty, and what a page made of it holds."""
 
+import gzip
 import json
+from base64 import b64decode
 from collections.abc import Mapping
 from datetime import date, timedelta
 from html.parser import HTMLParser
@@ -31,7 +33,8 @@ TABLES = {
     "period_grain varchar, period_start date, duration_us bigint, at_risk bigint, "
     "survival double, survival_low double, survival_high double",
     "fct_stage_transitions": "journey_id varchar, from_visit_id varchar, from_stage_id varchar, "
-    "to_stage_id varchar, transition_kind varchar, duration_us bigint",
+    "to_stage_id varchar, transition_kind varchar, is_handoff boolean, occurred_at timestamp, "
+    "duration_us bigint",
     "fct_visit_segments": "visit_id varchar, segment_dimension varchar, segment_value varchar",
     "fct_stage_visits": "visit_id varchar, case_id varchar, journey_id varchar, stage_id varchar, "
     "entered_at timestamp, is_open boolean, is_left_truncated boolean",
@@ -64,8 +67,6 @@ TABLES = {
     "segment_dimension varchar, segment_value varchar, readout_kind varchar, started_on date, "
     "ended_on date, readout_on date, n bigint, effect double, effect_ci_low double, "
     "effect_ci_high double, smallest_detectable_effect double, verdict varchar, sentence varchar",
-    "fct_stage_transitions": "journey_id varchar, is_handoff boolean, occurred_at timestamp, "
-    "duration_us bigint",
     "fct_survey_responses": "response_id varchar, survey varchar, asked_at timestamp, "
     "answered_at timestamp",
     "fct_feedback": "response_id varchar, answered_at timestamp, is_classified boolean",
@@ -419,8 +420,13 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.parts["text"]).split()).replace(" :", ":")
 
     @property
+    def data(self) -> dict[str, Any]:
+        """What the page's script draws and swaps."""
+        return json.loads(gzip.decompress(b64decode(self.parts["script"][1])))
+
+    @property
     def specs(self) -> dict[str, Any]:
-        return json.loads(self.parts["script"][1])
+        return self.data["specs"]
 
     def values(self, attribute: str) -> list[str]:
         return [value for _, name, value in self.attributes if name == attribute]

@@ -17,6 +17,7 @@ from orchestration.cli.program import app, load_settings
 from orchestration.cli.prune import prune
 from orchestration.cli.publications import publications
 from orchestration.cli.quarantine import quarantine
+from orchestration.cli.report import report
 from orchestration.cli.run import run
 from orchestration.cli.status import status
 from orchestration.cli.trend import trend
@@ -30,6 +31,7 @@ app.command()(gaps)
 app.command()(drivers)
 app.command()(trend)
 app.command()(compare)
+app.command()(report)
 app.command("what-if")(what_if)
 app.command()(status)
 app.command()(doctor)

@@ -1,10 +1,12 @@
 """A publication's sections put together, in the order in which they are read."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+from orchestration.report import gap_views
 from orchestration.report.names import Names
-from orchestration.report.parts import Block, Page, Section
+from orchestration.report.parts import Block, Filters, JourneyChoice, Page, Section, SegmentChoice
 from orchestration.report.reading import Journey, Publication
 from orchestration.report.sections import (
     actions,
@@ -19,6 +21,7 @@ from orchestration.report.sections import (
     trends,
     voice,
 )
+from orchestration.report.segments import segment_of, segments_of
 from orchestration.report.words import (
     UNKNOWN,
     as_time,
@@ -71,25 +74,57 @@ def _page(publication: Publication) -> Page:
         for journey in publication.journeys
     ]
     others = [build(publication, called) for build in SECTIONS]
-    answer = opening.build(publication, called, ids)
-    figures = [
-        *(card.figure for card in answer.cards),
-        *(
-            figure
-            for section in (*journeys, *others)
-            for block in section.blocks
-            for figure in block.figures
-        ),
-    ]
+    filters = _filters(publication, called, ids)
     return Page(
         title=listed(called.journeys.values()) if called.journeys else "No journey",
         facts=_facts(publication, called),
-        opening=answer,
+        opening=opening.build(publication, called, ids),
         journeys=journeys,
         others=others,
         glossary=glossary.build(publication.metrics.values()),
         publication_id=str(publication.manifest.get("publication_id", UNKNOWN)),
-        specs={figure.chart_id: figure.spec for figure in figures if figure.spec is not None},
+        filters=filters,
+        gap_views=gap_views.build(publication, called, filters),
+    )
+
+
+def _filters(publication: Publication, called: Names, ids: dict[str, str]) -> Filters:
+    """All journeys, and the segments by which their cases are divided."""
+    having = defaultdict(set)
+    for measure in publication.segment_measures:
+        if measure.journey_id in ids:
+            having[segment_of(measure)].add(ids[measure.journey_id])
+    return Filters(
+        [
+            JourneyChoice(journey, section, called.journey(journey), _note(publication, journey))
+            for journey, section in ids.items()
+        ],
+        [
+            SegmentChoice(
+                segment.key,
+                in_words(segment.dimension),
+                segment.value,
+                [section for section in ids.values() if section in having[segment]],
+            )
+            for segment in segments_of(publication.segment_measures)
+            if having[segment]
+        ],
+    )
+
+
+def _note(publication: Publication, journey_id: str) -> str:
+    """Why none of the gaps on top is of a journey."""
+    ranked = sum(
+        1
+        for gap in publication.gaps
+        if gap.is_total and gap.priority_rank is not None and gap.journey_id == journey_id
+    )
+    if not ranked:
+        return "No gap of this journey is ranked."
+    verb = "is" if ranked == 1 else "are"
+    return (
+        f"{counted(ranked, 'gap')} of this journey {verb} ranked, none among the first of all "
+        "journeys: see the table below."
     )
 
 

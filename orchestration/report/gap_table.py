@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from great_tables import GT, loc, style
 
-from orchestration.report.charts.base import COLOURS
+from orchestration.report.charts.base import TEXT_COLOURS
 from orchestration.report.reading import Gap, Metric
 from orchestration.report.words import (
     BENCHMARK_KINDS,
@@ -24,6 +24,43 @@ from orchestration.report.words import (
 # Rows of one group of the table of gaps: what is ranked of segments can be many.
 GROUP_ROWS = 40
 
+_HEADINGS = {
+    "rank": "Rank",
+    "verdict": "Verdict",
+    "journey": "Journey",
+    "stage": "Stage",
+    "metric": "Metric",
+    "value": "Actual",
+    "interval": "95 % interval",
+    "benchmark": "Benchmark",
+    "lag": "Times behind",
+    "n": "n",
+    "worth": "Short by",
+}
+
+
+def gap_cells(
+    gap: Gap,
+    metric: Metric,
+    journey_names: Mapping[str, str],
+    stage_names: Mapping[tuple[str, str], str],
+) -> dict[str, str]:
+    """A row of the table: its texts by column, in order; a single journey is not named."""
+    verdict = verdict_of(gap.verdict)
+    cells = {
+        "rank": "" if gap.priority_rank is None else str(gap.priority_rank),
+        "verdict": f"{verdict.symbol}{NBSP}{verdict.word}",
+        "journey": journey_names.get(gap.journey_id, gap.journey_id),
+        "stage": _place(gap, stage_names),
+        "metric": metric.label,
+        **_figures(gap, metric),
+    }
+    return {column: cells[column] for column in _columns(journey_names)}
+
+
+def _columns(journey_names: Mapping[str, str]) -> list[str]:
+    return [column for column in _HEADINGS if column != "journey" or len(journey_names) > 1]
+
 
 def gap_table(
     gaps: Sequence[Gap],
@@ -34,41 +71,20 @@ def gap_table(
     """The gaps to look at as HTML, escaped: all that is ranked, segments apart, since they
     overlap; then totals against a given benchmark, or behind their own past.
     """
-    rows = [
+    members = [
+        (group, gap) for group, shown in gap_groups(gaps).items() for gap in shown[:GROUP_ROWS]
+    ]
+    headings: dict[str, Any] = {column: _HEADINGS[column] for column in _columns(journey_names)}
+    frame = pd.DataFrame(
         {
             "group": group,
-            "rank": "" if gap.priority_rank is None else str(gap.priority_rank),
-            "journey": journey_names.get(gap.journey_id, gap.journey_id),
-            "stage": _place(gap, stage_names),
-            "metric": metric.label,
-            **_figures(gap, metric),
-            "verdict": f"{verdict.symbol}{NBSP}{verdict.word}",
-            "id": gap.verdict,
+            **gap_cells(gap, metrics[gap.metric_id], journey_names, stage_names),
         }
-        for group, members in _groups(gaps).items()
-        for gap in members[:GROUP_ROWS]
-        for metric in (metrics[gap.metric_id],)
-        for verdict in (verdict_of(gap.verdict),)
-    ]
-    frame = pd.DataFrame(rows)
-    verdicts = list(frame.pop("id"))
-    headings: dict[str, Any] = {
-        "rank": "Rank",
-        "verdict": "Verdict",
-        "journey": "Journey",
-        "stage": "Stage",
-        "metric": "Metric",
-        "value": "Actual",
-        "interval": "95 % interval",
-        "benchmark": "Benchmark",
-        "lag": "Times behind",
-        "n": "n",
-        "worth": "Short by",
-    }
-    if len(journey_names) == 1:
-        del headings["journey"]
+        for group, gap in members
+    )
+    verdicts = [gap.verdict for _, gap in members]
     table = (
-        GT(frame[["group", *headings]], groupname_col="group", id="gaps-table")
+        GT(frame, groupname_col="group", id="gaps-table")
         .cols_label(cases=headings)
         .cols_align(
             "right", columns=["rank", "value", "interval", "benchmark", "lag", "n", "worth"]
@@ -85,7 +101,7 @@ def gap_table(
         )
         .opt_table_font(font=["system-ui", "sans-serif"])
     )
-    for known, colour in COLOURS.items():
+    for known, colour in TEXT_COLOURS.items():
         if matches := [index for index, verdict in enumerate(verdicts) if verdict == known]:
             table = table.tab_style(
                 style.text(color=colour, weight="bold"), loc.body("verdict", matches)
@@ -96,10 +112,13 @@ def gap_table(
 
 def rows_left_out(gaps: Sequence[Gap]) -> int:
     """How many gaps the table does not show."""
-    return len(gaps) - sum(min(len(members), GROUP_ROWS) for members in _groups(gaps).values())
+    return len(gaps) - sum(min(len(members), GROUP_ROWS) for members in gap_groups(gaps).values())
 
 
-def _groups(gaps: Sequence[Gap]) -> dict[str, list[Gap]]:
+def gap_groups(gaps: Sequence[Gap], *, of_segment: bool = False) -> dict[str, list[Gap]]:
+    """The gaps to show, by the title over them: see `gap_table`. `of_segment` shows those of a
+    segment as it shows totals else.
+    """
     groups: dict[str, list[Gap]] = {}
     for gap in gaps:
         if gap.priority_rank is not None:
@@ -108,7 +127,7 @@ def _groups(gaps: Sequence[Gap]) -> dict[str, list[Gap]]:
                 if gap.is_total
                 else "Segments, ranked apart (they overlap: never add them up)"
             )
-        elif gap.is_total and (gap.is_given or gap.verdict == "lagging"):
+        elif (gap.is_total or of_segment) and (gap.is_given or gap.verdict == "lagging"):
             title = "Shown, not ranked"
         else:
             continue

@@ -1,6 +1,6 @@
 """What a page is made of: text, charts and tables, without any markup."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
@@ -32,7 +32,9 @@ class Figure:
     """One chart with all that it needs on the page; `empty` says why there is none.
 
     `caption` says what is shown, its n, its period and its source; `label` is the chart for
-    those who hear it; `table` has the same numbers.
+    those who hear it; `table` has the same numbers. `variants` are the same chart for the cases
+    of one segment each, by `Segment.key`; without them a chart stays as it is when the reader
+    chooses a segment, and says that it is of all cases.
     """
 
     chart_id: str
@@ -42,6 +44,7 @@ class Figure:
     table: Table | None = None
     spec: Spec | None = None
     empty: str = ""
+    variants: Mapping[str, "Figure"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,62 @@ class Opening:
 
 
 @dataclass(frozen=True)
+class JourneyChoice:
+    """A journey that the reader can choose; `section` is its place on the page.
+
+    `note` is said where none of the cards on top is of this journey.
+    """
+
+    journey_id: str
+    section: str
+    name: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class SegmentChoice:
+    """A segment that the reader can choose, in the `sections` of the journeys that have it."""
+
+    key: str
+    dimension: str
+    value: str
+    sections: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the reader can choose of the page."""
+
+    journeys: Sequence[JourneyChoice] = ()
+    segments: Sequence[SegmentChoice] = ()
+
+    @property
+    def dimensions(self) -> Sequence[str]:
+        """Of the segments, in their order."""
+        return list(dict.fromkeys(segment.dimension for segment in self.segments))
+
+
+@dataclass(frozen=True)
+class GapView:
+    """What one choice shows of the gaps: titles with numbers of rows, and what to know."""
+
+    groups: Sequence[tuple[str, Sequence[int]]]
+    note: str
+
+
+@dataclass(frozen=True)
+class GapViews:
+    """All rows that some choice shows, as verdict and texts, and the choices.
+
+    `views` has them by the section of a journey and the key of a segment, empty for all; the
+    whole table, which stands on the page, is not among them.
+    """
+
+    rows: list[tuple[str, list[str]]] = field(default_factory=list)
+    views: dict[tuple[str, str], GapView] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Page:
     """Everything on the page, in its order."""
 
@@ -115,7 +174,26 @@ class Page:
     others: Sequence[Section]
     glossary: Sequence[tuple[str, str]]
     publication_id: str
-    specs: dict[str, Spec] = field(default_factory=dict)
+    filters: Filters = field(default_factory=Filters)
+    gap_views: GapViews = field(default_factory=GapViews)
+
+    @property
+    def specs(self) -> dict[str, Spec]:
+        """The charts that there are, by their id."""
+        return {each.chart_id: each.spec for each in self.figures if each.spec is not None}
+
+    @property
+    def figures(self) -> Sequence[Figure]:
+        """All charts, in their order."""
+        return [
+            *(card.figure for card in self.opening.cards),
+            *(
+                figure
+                for section in self.sections
+                for block in section.blocks
+                for figure in block.figures
+            ),
+        ]
 
     @property
     def sections(self) -> Sequence[Section]:

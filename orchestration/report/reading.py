@@ -75,6 +75,14 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class SegmentMeasure(Measure):
+    """The same for the cases of one segment."""
+
+    segment_dimension: str
+    segment_value: str
+
+
+@dataclass(frozen=True)
 class Gap:
     """One row of gap_ranking."""
 
@@ -132,7 +140,7 @@ Row = TypeVar("Row")
 class Publication:
     """A publication that is open: what all sections read of it, and a way to read more.
 
-    Totals only, except the gaps.
+    Totals only, except the gaps and `segment_measures`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -151,6 +159,7 @@ class Publication:
         }
         self.trailing = self.rows(Measure, _TRAILING)
         self.weeks = self.rows(Measure, _WEEKS)
+        self.segment_measures = self.rows(SegmentMeasure, _SEGMENTS)
         self.benchmark_weeks = self.rows(BenchmarkWeek, _BENCHMARK_WEEKS)
 
     def __enter__(self) -> Self:
@@ -230,6 +239,18 @@ _TRAILING = f"""
     qualify period_grain = '{TRAILING}'
         and period_end = max(period_end) over (partition by journey_id, metric_id, stage_id)
     order by journey_id, metric_id, stage_id
+"""
+
+# What a case is counted by, which a journey map's segments and no pairs of them are: topics of
+# feedback, teams and touchpoints divide other things than cases.
+_SEGMENTS = f"""
+    from fct_measures
+    where touchpoint_id is null and period_grain in ('{TRAILING}', 'all')
+        and metric_id in ('conversion_rate', 'time_in_stage_p50')
+        and segment_dimension not like '% & %'
+    qualify period_grain = '{TRAILING}' and segment_dimension <> 'all'
+        and period_end = max(period_end) over (partition by journey_id, metric_id, stage_id)
+    order by journey_id, segment_dimension, segment_value, metric_id, stage_id
 """
 
 _WEEKS = f"""

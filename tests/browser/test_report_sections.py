@@ -33,7 +33,7 @@ def opened(browser: Browser, report: Path) -> Iterator[Callable[[int], BrowserPa
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(report.as_uri())
-        page.wait_for_function("document.documentElement.dataset.charts === 'drawn'")
+        page.wait_for_selector("html[data-charts=drawn]", state="attached")
         assert complaints == []
         return page
 

@@ -2,23 +2,27 @@
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import yaml
 
 from orchestration.defs.landing.assets import LOADS
+from orchestration.defs.publication.preview import preview
 from orchestration.errors import JourneyGapsError
 from orchestration.markdown import plain
 from orchestration.publish.inputs import landed_files
 from orchestration.publish.publication import REPORT_FILE, publish
 from orchestration.publish.quality import landed_tables
 from orchestration.publish.reading import published_gaps
-from orchestration.report import write_report
+from orchestration.report import write_page
 from orchestration.resources import WAREHOUSE_POOL
 from orchestration.settings import PROJECT_DIR, Settings
 from orchestration.warehouse import warehouse_of
 from orchestration.warehouse.base import journeys_as_of, newest_load
+
+if TYPE_CHECKING:
+    from orchestration.report.parts import Page
 
 PUBLICATION = dg.AssetKey("publication")
 REPORT = dg.AssetKey("report")
@@ -61,6 +65,7 @@ def build_publication(
     ) -> Iterator[dg.MaterializeResult[None]]:
         _require_whole_run(context, required)
         started = datetime.now(UTC)
+        pages: list[Page] = []
         published = publish(
             warehouse_of(settings),
             settings.published_dir,
@@ -69,7 +74,7 @@ def build_publication(
             publication_id=f"{started:%Y%m%dT%H%M%SZ}-{context.run.run_id[:8]}",
             now=started,
             # The page is part of the publication: readers never see one without the other.
-            complete=write_report,
+            complete=lambda folder: pages.append(write_page(folder)),
         )
         yield dg.MaterializeResult(
             asset_key=PUBLICATION,
@@ -85,7 +90,9 @@ def build_publication(
             metadata={
                 "page": dg.MetadataValue.path(page),
                 "bytes": page.stat().st_size,
+                "charts": len(pages[0].specs),
                 "top_gaps": dg.MetadataValue.md(_top_gaps(settings)),
+                "preview": dg.MetadataValue.md(preview(pages[0])),
             },
         )
 

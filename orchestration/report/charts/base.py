@@ -17,6 +17,8 @@ INK = "#1f2933"
 # Okabe and Ito's palette: told apart by colour-blind readers; orange is also the darkest grey.
 COLOURS = {"lagging": "#d55e00", "ahead": "#0072b2", "at_par": "#009e73"}
 NEUTRAL = "#8a97a6"
+# The same as text: 4.5 to 1 on white and on the grey of a table's groups.
+TEXT_COLOURS = {"lagging": "#a84700", "ahead": "#0068a3", "at_par": "#00714f"}
 BENCHMARK_SHAPES = {"industry": "triangle-down", "target": "diamond", "own_past": "circle"}
 BENCHMARK_DASHES = {"industry": [1, 0], "target": [6, 4], "own_past": [2, 3]}
 
@@ -27,8 +29,9 @@ PERCENT_LABEL = f"replace(datum.label, '%', '{NBSP}%')"
 
 def finish(layers: Sequence[alt.Chart], height: int) -> Spec:
     """One layered chart as wide as its place on the page."""
+    named, datasets = _apart(layers)
     chart = (
-        alt.layer(*layers)
+        alt.layer(*named)
         .properties(width="container", height=height)
         .configure(
             font="system-ui, sans-serif",
@@ -52,7 +55,28 @@ def finish(layers: Sequence[alt.Chart], height: int) -> Spec:
     spec: Spec = chart.to_dict()
     # The page names the language once for all charts.
     del spec["$schema"]
+    if datasets:
+        spec["datasets"] = datasets
     return spec
+
+
+def _apart(layers: Sequence[alt.Chart]) -> tuple[list[alt.Chart], dict[str, Any]]:
+    """The layers with the names of their data, and the data: Altair copies and checks row by row
+    what stands in a layer, which takes most of the time that a chart takes.
+    """
+    numbers: dict[int, int] = {}
+    named: list[alt.Chart] = []
+    datasets: dict[str, Any] = {}
+    for layer in layers:
+        if not isinstance(layer.data, alt.InlineData):
+            named.append(layer)
+            continue
+        number = numbers.setdefault(id(layer.data), len(numbers))
+        datasets[f"data-{number}"] = layer.data.values
+        with_name = layer.copy(deep=False)
+        with_name.data = alt.NamedData(name=f"data-{number}")
+        named.append(with_name)
+    return named, datasets
 
 
 def by_kind(channel: Any, looks: dict[str, Any]) -> Any:

@@ -1,7 +1,8 @@
 """Charts over the stages of a journey: shares as bars, times as points."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import altair as alt
@@ -46,28 +47,23 @@ class StageMeasure:
         verdicts = {gap.verdict for gap in self.benchmarks}
         return next((verdict for verdict in COLOURS if verdict in verdicts), None)
 
+    @property
+    def has_too_few(self) -> bool:
+        """There are comparisons, and none of them has the cases for a verdict."""
+        return {gap.verdict for gap in self.benchmarks} == {"too_few_data"}
+
 
 def funnel(stages: Sequence[StageMeasure], metric: Metric) -> Spec:
     """Bars of a share per stage, first stage on top, with intervals and benchmark marks."""
-    y = _stage_axis(stages, metric)
-    x = alt.X(
-        "value:Q",
-        title=None,
-        scale=alt.Scale(domain=[0, 1]),
-        axis=alt.Axis(format=".0%", labelExpr=PERCENT_LABEL, tickCount=5, grid=True),
-    )
     rows = _stage_rows(stages, metric)
-    measured = alt.Chart(alt.InlineData(values=[row for row in rows if row["value"] is not None]))
-    bars = measured.mark_bar(height=20).encode(
-        x=x, y=y, color=_verdict_colour(), tooltip=_stage_tooltip(metric)
-    )
-    return finish(
-        [
-            bars.properties(name="bars"),
-            *_whiskers(rows, y),
-            *_marks(stages, metric, y),
-        ],
-        height=ROW_HEIGHT * len(stages),
+    return _filled(
+        _funnel(metric, len(stages), _row_height(stages)),
+        _places(stages, metric),
+        {
+            "bars": [row for row in rows if row["value"] is not None],
+            "whiskers": _with_interval(rows),
+            "benchmarks": _benchmark_rows(stages, metric),
+        },
     )
 
 
@@ -86,44 +82,111 @@ def times(stages: Sequence[StageMeasure], metric: Metric) -> Spec:
     )
     unit, per_day = time_unit(longest) if metric.unit == "days" else (metric.unit, 1)
     edge = longest * per_day * 1.1 or 1
-    y = _stage_axis(stages, metric)
-    x = alt.X(
-        "value:Q",
-        title=unit,
-        scale=alt.Scale(domain=[0, edge], nice=False),
-        axis=alt.Axis(format=",~r", tickCount=5, grid=True),
-    )
     for row in rows:
         for end in _ENDS:
             row[end] = None if row[end] is None else row[end] * per_day
         row["is_unreached"] = row["value"] is None and row["n"] != "0" and row["low"] is None
         row["is_endless"] = row["low"] is not None and row["high"] is None
         row["high"] = edge if row["is_endless"] else row["high"]
+    return _filled(
+        _times(metric, len(stages), _row_height(stages)),
+        {**_places(stages, metric), _EDGE: edge, _INSIDE: edge * 0.01, _UNIT: unit},
+        {
+            "whiskers": _with_interval(rows),
+            "arrows": [row for row in rows if row["is_endless"]],
+            "notes": [row for row in rows if row["is_unreached"]],
+            "points": [row for row in rows if row["value"] is not None],
+            "benchmarks": _benchmark_rows(stages, metric, per_day),
+        },
+    )
+
+
+# A page has such a chart for every segment of every journey, and Altair takes long to build
+# one: it builds what they share once, with these in place of what differs.
+_EDGE, _INSIDE, _UNIT = 987654321.0, 9876543.21, "<unit>"
+
+
+def _place(number: int) -> str:
+    return f"<stage {number}>"
+
+
+def _places(stages: Sequence[StageMeasure], metric: Metric) -> dict[Any, Any]:
+    return {_place(number): label for number, label in enumerate(_labels(stages, metric))}
+
+
+def _filled(shared: Spec, texts: Mapping[Any, Any], datasets: Spec) -> Spec:
+    """A chart of its own: with what differs, and with its data."""
+
+    def fill(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {name: fill(value) for name, value in part.items()}
+        if isinstance(part, list):
+            return [fill(value) for value in part]
+        return texts.get(part, part)
+
+    return {**fill(shared), "datasets": datasets}
+
+
+@cache
+def _funnel(metric: Metric, number: int, row_height: int) -> Spec:
+    y = _stage_axis(number)
+    x = alt.X(
+        "value:Q",
+        title=None,
+        scale=alt.Scale(domain=[0, 1]),
+        axis=alt.Axis(format=".0%", labelExpr=PERCENT_LABEL, tickCount=5, grid=True),
+    )
+    bars = (
+        alt.Chart(alt.NamedData("bars"))
+        .mark_bar(height=20)
+        .encode(x=x, y=y, color=_verdict_colour(), tooltip=_stage_tooltip(metric))
+    )
+    return finish(
+        [bars.properties(name="bars"), *_whiskers(y), *_marks(metric, y)],
+        height=row_height * number,
+    )
+
+
+@cache
+def _times(metric: Metric, number: int, row_height: int) -> Spec:
+    y = _stage_axis(number)
+    x = alt.X(
+        "value:Q",
+        title=_UNIT,
+        scale=alt.Scale(domain=[0, _EDGE], nice=False),
+        axis=alt.Axis(format=",~r", tickCount=5, grid=True),
+    )
     points = (
-        alt.Chart(alt.InlineData(values=[row for row in rows if row["value"] is not None]))
+        alt.Chart(alt.NamedData("points"))
         .mark_point(filled=True, size=140, opacity=1)
         .encode(x=x, y=y, color=_verdict_colour(), tooltip=_stage_tooltip(metric))
     )
     arrows = (
-        alt.Chart(alt.InlineData(values=[row for row in rows if row["is_endless"]]))
+        alt.Chart(alt.NamedData("arrows"))
         .mark_point(filled=True, size=70, opacity=1, shape="triangle-right", color=INK)
         .encode(x=alt.X("high:Q"), y=y)
     )
     notes = (
-        alt.Chart(alt.InlineData(values=[row for row in rows if row["is_unreached"]]))
+        alt.Chart(alt.NamedData("notes"))
         .mark_text(align="left", color=INK, fontSize=12, text="fewer than half have left")
-        .encode(x=alt.datum(edge * 0.01), y=y)
+        .encode(x=alt.datum(_INSIDE), y=y)
     )
     return finish(
         [
-            *_whiskers(rows, y),
+            *_whiskers(y),
             arrows.properties(name="arrows"),
             notes.properties(name="notes"),
             points.properties(name="points"),
-            *_marks(stages, metric, y, per_day),
+            *_marks(metric, y),
         ],
-        height=ROW_HEIGHT * len(stages),
+        height=row_height * number,
     )
+
+
+def _row_height(stages: Sequence[StageMeasure]) -> int:
+    """Room for the lines of a label."""
+    has_third_line = any(stage.measure and stage.has_too_few for stage in stages)
+    return ROW_HEIGHT + _LINE * has_third_line
 
 
 def _stage_rows(stages: Sequence[StageMeasure], metric: Metric) -> list[dict[str, Any]]:
@@ -151,7 +214,7 @@ def _stage_rows(stages: Sequence[StageMeasure], metric: Metric) -> list[dict[str
 
 
 def _labels(stages: Sequence[StageMeasure], metric: Metric) -> list[str]:
-    """Two lines a stage: its name, then its figure and n."""
+    """Two lines a stage: its name, then its figure and n; a third one warns of few cases."""
     return [
         f"{stage.name}\n"
         + (
@@ -159,12 +222,13 @@ def _labels(stages: Sequence[StageMeasure], metric: Metric) -> list[str]:
             if stage.measure
             else "no mature data"
         )
+        + ("\n" + VERDICTS["too_few_data"].word if stage.measure and stage.has_too_few else "")
         for stage in stages
     ]
 
 
-def _stage_axis(stages: Sequence[StageMeasure], metric: Metric) -> alt.Y:
-    labels = _labels(stages, metric)
+def _stage_axis(number: int) -> alt.Y:
+    labels = [_place(each) for each in range(number)]
     return alt.Y(
         "stage:N",
         title=None,
@@ -183,11 +247,14 @@ def _stage_axis(stages: Sequence[StageMeasure], metric: Metric) -> alt.Y:
     )
 
 
-def _whiskers(rows: Iterable[dict[str, Any]], y: alt.Y) -> list[alt.Chart]:
+def _with_interval(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["low"] is not None and row["high"] is not None]
+
+
+def _whiskers(y: alt.Y) -> list[alt.Chart]:
     """Intervals, thin and dark."""
-    known = [row for row in rows if row["low"] is not None and row["high"] is not None]
     whiskers: alt.Chart = (
-        alt.Chart(alt.InlineData(values=known))
+        alt.Chart(alt.NamedData("whiskers"))
         .mark_rule(color=INK, strokeWidth=1.5)
         .encode(
             x=alt.X("low:Q"),
@@ -198,11 +265,10 @@ def _whiskers(rows: Iterable[dict[str, Any]], y: alt.Y) -> list[alt.Chart]:
     return [whiskers.properties(name="whiskers")]
 
 
-def _marks(
-    stages: Sequence[StageMeasure], metric: Metric, y: alt.Y, per_unit: float = 1
-) -> list[alt.Chart]:
-    """Benchmarks: a line across the stage with the sign of its kind on top."""
-    rows = [
+def _benchmark_rows(
+    stages: Sequence[StageMeasure], metric: Metric, per_unit: float = 1
+) -> list[dict[str, Any]]:
+    return [
         {
             "stage": label,
             "value": gap.benchmark_value * per_unit,
@@ -212,7 +278,11 @@ def _marks(
         for stage, label in zip(stages, _labels(stages, metric), strict=True)
         for gap in stage.benchmarks
     ]
-    base = alt.Chart(alt.InlineData(values=rows))
+
+
+def _marks(metric: Metric, y: alt.Y) -> list[alt.Chart]:
+    """Benchmarks: a line across the stage with the sign of its kind on top."""
+    base = alt.Chart(alt.NamedData("benchmarks"))
     tooltip = [
         alt.Tooltip("kind:N", title="Benchmark"),
         alt.Tooltip("text:N", title=metric.label),

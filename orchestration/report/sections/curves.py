@@ -323,7 +323,7 @@ def _table(curve: StageCurve, metric: Metric, edge: float) -> Table:
                 count(point.at_risk),
             ]
         )
-    return Table(["", "Value", f"95{NBSP}% interval", "n (at risk)"], rows)
+    return Table(["What", "Value", f"95{NBSP}% interval", "n (at risk)"], rows)
 
 
 def _contrasts(curves: Sequence[StageCurve]) -> list[str]:
