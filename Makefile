@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Parsing needs a warehouse to connect to, not a built one.
 LINT_ENV := JOURNEY_GAPS_HOME=build/lint DBT_TARGET_PATH=build/lint/dbt DBT_LOG_PATH=build/lint/logs
+DEMO_HOME := .journey-gaps/demo
 
-.PHONY: setup demo dev test test-proofs test-faults test-engines lint format bench growth audit lock clean
+.PHONY: setup demo dev test test-proofs test-faults test-engines lint format contracts docs bench growth audit lock clean
 
 setup: $(VENV)/.installed
 
@@ -53,6 +54,19 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(LINT_ENV) $(BIN)/sqlfluff fix --disable-progress-bar --nocolor models tests/dbt
+
+contracts: setup  ## After a change of a published mart's YAML: contracts/ and docs/marts/ anew.
+	@mkdir -p build/lint
+	$(LINT_ENV) $(BIN)/dbt parse --quiet --profiles-dir .
+	$(BIN)/python -m orchestration.publish.dictionary build/lint/dbt/manifest.json
+
+docs: setup  ## dbt's documentation with lineage, of the demo: build/docs/index.html, one page without network.
+	@test -f $(DEMO_HOME)/warehouse.duckdb || $(BIN)/journey-gaps run --demo
+	@mkdir -p build/docs
+	JOURNEY_GAPS_HOME=$(DEMO_HOME) DBT_TARGET_PATH=build/docs/dbt DBT_LOG_PATH=build/docs/logs \
+		$(BIN)/dbt docs generate --static --quiet --profiles-dir .
+	@cp build/docs/dbt/static_index.html build/docs/index.html
+	@echo "build/docs/index.html"
 
 bench: setup  ## Time and peak memory beside alternatives, in one run: landing, then the facts at SIZES=1,5,20 million events.
 	$(BIN)/python -m tests.benchmarks.bench

@@ -211,10 +211,14 @@ class PostgresWarehouse:
                 return
 
     def _replace_views(self, connection: Connection, schema: str, marts: Sequence[str]) -> None:
-        """Views keep their identity, and what analysts built on them, while columns stay."""
+        """Views keep their identity, and what analysts built on them, while columns stay.
+
+        New columns come last (docs/contracts.md), which a view takes in place.
+        """
         old = {name: _columns(connection, PUBLISHED, name) for name in _views(connection)}
         for mart, columns in old.items():
-            if mart not in marts or columns != _columns(connection, schema, mart):
+            now = list(_columns(connection, schema, mart).items()) if mart in marts else []
+            if now[: len(columns)] != list(columns.items()):
                 try:
                     connection.execute(f"drop view {PUBLISHED}.{quoted(mart)}")
                 except psycopg2.errors.DependentObjectsStillExist as error:

@@ -18,6 +18,7 @@ import yaml
 
 from orchestration.audit import read_runs
 from orchestration.locking import WarehouseLock
+from orchestration.publish.contracts import committed
 from orchestration.settings import PROJECT_DIR
 from tests.books import require_books_of_two_runs
 from tests.small_runs import Finished, Home, write_log, write_map
@@ -112,6 +113,9 @@ def test_what_a_run_publishes(two_at_once: tuple[Home, list[Finished]]) -> None:
     assert len(manifest["journey_map_sha256"]) == 64
     facts_version = yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text())["vars"]
     assert manifest["facts_version"] == facts_version["facts_version"]
+    promised = {mart: contract.version for mart, contract in committed().items()}
+    assert manifest["contracts"] == promised
+    assert set(promised) == set(manifest["marts"])
 
     for mart in manifest["marts"]:
         assert (home.publication() / f"{mart}.parquet").exists()

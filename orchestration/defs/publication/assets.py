@@ -11,6 +11,7 @@ from orchestration.defs.landing.assets import LOADS
 from orchestration.defs.publication.preview import preview
 from orchestration.errors import JourneyGapsError
 from orchestration.markdown import plain
+from orchestration.publish.contracts import committed
 from orchestration.publish.inputs import landed_files
 from orchestration.publish.publication import REPORT_FILE, publish
 from orchestration.publish.quality import landed_tables
@@ -156,6 +157,7 @@ def _manifest(context: dg.AssetExecutionContext, settings: Settings) -> Mapping[
             "as_of": journeys_as_of(connection),
             "journey_map_sha256": _of_this_run(context, dg.AssetKey("journey_map"))["sha256"],
             "facts_version": project["vars"]["facts_version"],
+            "contracts": {mart: contract.version for mart, contract in committed().items()},
             "load_id": newest_load(connection),
             "rejected_files": rejected_files,
             "inputs": landed_files(connection),
