@@ -248,6 +248,6 @@ def _summarize(settings: Settings, report: "Report", console: Console) -> None:
         folder = escape(report.metadata["publication"]["folder"])
         console.print(f"published {folder}", soft_wrap=True)
         ranking = published_gaps(settings.published_dir, TOP_GAPS)
-        show_views([ranking_view(ranking.records(), TOP_GAPS)])
+        show_views([ranking_view(ranking.records(), TOP_GAPS)], console)
         page = settings.published_dir / CURRENT / REPORT_FILE
         console.print(f"report: {page.as_uri()}", soft_wrap=True)

@@ -72,12 +72,11 @@ def show(format_: Format, table: Table, views: Iterable[View]) -> None:
         case Format.MD:
             typer.echo("\n\n".join(markdown_of(view) for view in views))
         case Format.TABLE:
-            show_views(views)
+            show_views(views, console_of(sys.stdout))
 
 
-def show_views(views: Iterable[View]) -> None:
-    """Write views to stdout: tables that fit a terminal, whole lines to a pipe."""
-    console = console_of(sys.stdout)
+def show_views(views: Iterable[View], console: Console) -> None:
+    """Write views: tables that fit a terminal, whole lines to a pipe."""
     is_pipe = not console.is_terminal
     for number, view in enumerate(views):
         if number:
