@@ -22,7 +22,7 @@ from orchestration.cli.filters import (
 )
 from orchestration.cli.gaps import desired, judged, segment_of
 from orchestration.cli.program import Demo, Format, Home, Map, Written, load_settings
-from orchestration.cli.views import Column, View, show
+from orchestration.cli.views import Column, View, left_out, show
 from orchestration.publish.comparing import PREVIOUS, published_changes, published_segments
 from orchestration.publish.reading import Table
 
@@ -122,8 +122,7 @@ def compare(
     selected = Table(found.columns, found.rows[:top])
     records = selected.records()
     shown = records[: top or SCREENFUL]
-    more = len(records) - len(shown)
-    remarks = [f"{more:,} more rows: --top, --format csv"] if more else []
+    remarks = left_out(len(records) - len(shown), "rows")
     view_of = _changes if dimension is None else _segments
     show(format_, selected, [view_of(title, shown, remarks)])
     say_if_none(len(records), "gap" if dimension is None else "measure")

@@ -23,7 +23,7 @@ from orchestration.cli.filters import (
     selection_of,
 )
 from orchestration.cli.program import Demo, Format, Home, Map, Written, load_settings
-from orchestration.cli.views import Column, View, one_line, show
+from orchestration.cli.views import Column, View, left_out, one_line, show
 from orchestration.publish.reading import published_gaps
 
 COLUMNS = (
@@ -84,9 +84,8 @@ def gaps(
 
 def ranking_view(ranking: Sequence[Mapping[str, Any]], rows: int) -> View:
     """The first rows of a ranking."""
-    more = len(ranking) - rows
-    remarks = [f"{more:,} more rows: --top, --format csv"] if more > 0 else []
-    return View("Gaps, worst first", COLUMNS, [_row(gap) for gap in ranking[:rows]], remarks)
+    body = [_row(gap) for gap in ranking[:rows]]
+    return View("Gaps, worst first", COLUMNS, body, left_out(len(ranking) - rows, "rows"))
 
 
 def segment_of(row: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ from orchestration.cli.filters import (
 from orchestration.cli.gaps import desired, judged, segment_of
 from orchestration.cli.program import Demo, Format, Home, Map, Written, load_settings
 from orchestration.cli.sparklines import ASCII, BLOCKS, Glyphs, Point, sparkline
-from orchestration.cli.views import Column, View, show
+from orchestration.cli.views import Column, View, left_out, show
 from orchestration.publish.comparing import published_trends
 from orchestration.publish.reading import Table
 
@@ -166,8 +166,7 @@ def _view(measures: Sequence[Rows], shown: int, span: int, glyphs: Glyphs) -> Vi
             f"its lowest), {glyphs.levels[-1]} the row's highest, {glyphs.no_value} no case; those "
             "in (parentheses) are immature or partial, and never compared."
         )
-    if len(measures) > shown:
-        remarks.append(f"{len(measures) - shown:,} more measures: --top, --format csv")
+    remarks += left_out(len(measures) - shown, "measures")
     return View("Trends: the latest 13 mature weeks against the 13 before", COLUMNS, body, remarks)
 
 

@@ -92,6 +92,11 @@ def show_views(views: Iterable[View], console: Console) -> None:
             console.print(Text(one_line(remark)), soft_wrap=is_pipe)
 
 
+def left_out(number: int, what: str) -> list[str]:
+    """The remark on what a view does not show; none where it shows all."""
+    return [f"{number:,} more {what}: --top, --format csv"] if number > 0 else []
+
+
 def one_line(text: str) -> str:
     """A text from data as one line that no terminal obeys."""
     return harmless(text).replace("\n", "\\n").replace("\t", "\\t")

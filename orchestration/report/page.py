@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.files import write_whole
+from orchestration.publish.publication import REPORT_FILE
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
     from orchestration.report.parts import Page
 
-REPORT = "report.html"
 _JSON: dict[str, Any] = {"sort_keys": True, "allow_nan": False, "separators": (",", ":")}
 _LEVEL = 6
 
@@ -32,6 +32,7 @@ def render_report(folder: Path) -> str:
     return render(build_page(folder))
 
 
+@cache
 def templates() -> "Environment":
     """The templates; what they are given is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -58,7 +59,7 @@ def render(page: "Page") -> str:
 def write_report(folder: Path) -> Path:
     """Write `report.html` into a publication's folder and return its path."""
     write_page(folder)
-    return folder / REPORT
+    return folder / REPORT_FILE
 
 
 def write_page(folder: Path) -> "Page":
@@ -66,7 +67,7 @@ def write_page(folder: Path) -> "Page":
     from orchestration.report.assembly import build_page
 
     page = build_page(folder)
-    write_whole(folder / REPORT, render(page))
+    write_whole(folder / REPORT_FILE, render(page))
     return page
 
 

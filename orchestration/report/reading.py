@@ -80,6 +80,7 @@ class SegmentMeasure(Measure):
 
     segment_dimension: str
     segment_value: str
+    n_clusters: int | None
 
 
 @dataclass(frozen=True)
@@ -243,11 +244,14 @@ _TRAILING = f"""
 
 # What a case is counted by, which a journey map's segments and no pairs of them are: topics of
 # feedback, teams and touchpoints divide other things than cases.
+# The dimensions of the journey map; pairs of them are none.
+DIMENSIONS = "(select segment_dimension from fct_visit_segments)"
+
 _SEGMENTS = f"""
     from fct_measures
     where touchpoint_id is null and period_grain in ('{TRAILING}', 'all')
         and metric_id in ('conversion_rate', 'time_in_stage_p50')
-        and segment_dimension not like '% & %'
+        and (segment_dimension = 'all' or segment_dimension in {DIMENSIONS})
     qualify period_grain = '{TRAILING}' and segment_dimension <> 'all'
         and period_end = max(period_end) over (partition by journey_id, metric_id, stage_id)
     order by journey_id, segment_dimension, segment_value, metric_id, stage_id

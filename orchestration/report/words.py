@@ -74,6 +74,16 @@ def in_words(identifier: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def team(name: str) -> str:
+    """A name from the data: `customer_success` is `customer success`."""
+    return " ".join(name.replace("_", " ").split())
+
+
+def readable(sentence: str, stage_id: str, stage: str) -> str:
+    """A mart's sentence with the stage's name instead of its id."""
+    return sentence.replace(f" at {stage_id} ", f" at {stage} ")
+
+
 def names(identifiers: Iterable[str]) -> dict[str, str]:
     """Each identifier in words; one that would read like another stays as it is."""
     words = {identifier: in_words(identifier) for identifier in identifiers}

@@ -24,7 +24,7 @@ from orchestration.settings import PROJECT_DIR, Settings
 
 # What reads a publication, or the marts before it, on somebody's behalf.
 READERS = {
-    "report": "orchestration/report/*.py",
+    "report": "orchestration/report/**/*.py",
     "weekly_report": "orchestration/weekly.py",
     "alerts": "orchestration/alerts/*.py",
 }

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from orchestration.report.charts.base import INK, Spec, finish
-from orchestration.report.charts.dots import label_axis
+from orchestration.report.charts.base import INK, Spec, finish, label_axis
 from orchestration.report.charts.weeks import TREND
 
 ROW_HEIGHT = 26

@@ -17,6 +17,8 @@ INK = "#1f2933"
 # Okabe and Ito's palette: told apart by colour-blind readers; orange is also the darkest grey.
 COLOURS = {"lagging": "#d55e00", "ahead": "#0072b2", "at_par": "#009e73"}
 NEUTRAL = "#8a97a6"
+# Pixels from line to line of a label.
+LABEL_LINE = 15
 # The same as text: 4.5 to 1 on white and on the grey of a table's groups.
 TEXT_COLOURS = {"lagging": "#a84700", "ahead": "#0068a3", "at_par": "#00714f"}
 BENCHMARK_SHAPES = {"industry": "triangle-down", "target": "diamond", "own_past": "circle"}
@@ -77,6 +79,29 @@ def _apart(layers: Sequence[alt.Chart]) -> tuple[list[alt.Chart], dict[str, Any]
         with_name.data = alt.NamedData(name=f"data-{number}")
         named.append(with_name)
     return named, datasets
+
+
+def label_axis(labels: Sequence[str], field: str = "row", line_count: int = 0) -> alt.Y:
+    """Rows in their order, the lines of each label beside the middle of its row.
+
+    `line_count` is given where the labels do not say it yet.
+    """
+    line_count = line_count or max(label.count("\n") + 1 for label in labels)
+    return alt.Y(
+        f"{field}:N",
+        title=None,
+        sort=list(labels),
+        scale=alt.Scale(domain=list(labels)),
+        axis=alt.Axis(
+            labelExpr="split(datum.label, '\\n')",
+            labelLimit=180,
+            labelLineHeight=LABEL_LINE,
+            labelOffset=-LABEL_LINE * (line_count - 1) / 2,
+            labelPadding=8,
+            ticks=False,
+            domain=False,
+        ),
+    )
 
 
 def by_kind(channel: Any, looks: dict[str, Any]) -> Any:

@@ -11,17 +11,18 @@ from orchestration.report.charts.base import (
     BENCHMARK_SHAPES,
     COLOURS,
     INK,
+    LABEL_LINE,
     NEUTRAL,
     PERCENT_LABEL,
     Spec,
     by_kind,
     finish,
+    label_axis,
 )
 from orchestration.report.words import time_unit
 
 ROW_HEIGHT = 44
 COLUMN_HEIGHT = 130
-_LINE = 15
 # A look is a colour and a shape, so that it can be told without colour.
 LOOKS = {
     "lagging": (COLOURS["lagging"], "triangle-down"),
@@ -139,7 +140,7 @@ def dots(rows: Sequence[Dot], ruler: Ruler, *, has_zero: bool = False) -> Spec:
         left = alt.datum((ruler.low + (ruler.high - ruler.low) * 0.01) * ruler.per_value)
         layers.append(text.encode(x=left, y=y, text="note:N").properties(name="notes"))
     lines = max(row.label.count("\n") + 1 for row in rows)
-    return finish(layers, height=(ROW_HEIGHT + _LINE * max(0, lines - 2)) * len(rows))
+    return finish(layers, height=(ROW_HEIGHT + LABEL_LINE * max(0, lines - 2)) * len(rows))
 
 
 def months(rows: Sequence[Dot], ruler: Ruler) -> Spec:
@@ -177,26 +178,6 @@ def months(rows: Sequence[Dot], ruler: Ruler) -> Spec:
             *_points(data, {"x": x, "y": ruler.y()}),
         ],
         height=COLUMN_HEIGHT,
-    )
-
-
-def label_axis(labels: Sequence[str]) -> alt.Y:
-    """Rows in their order, the lines of each label beside the middle of its row."""
-    line_count = max(label.count("\n") + 1 for label in labels)
-    return alt.Y(
-        "row:N",
-        title=None,
-        sort=list(labels),
-        scale=alt.Scale(domain=list(labels)),
-        axis=alt.Axis(
-            labelExpr="split(datum.label, '\\n')",
-            labelLimit=180,
-            labelLineHeight=_LINE,
-            labelOffset=-_LINE * (line_count - 1) / 2,
-            labelPadding=8,
-            ticks=False,
-            domain=False,
-        ),
     )
 
 

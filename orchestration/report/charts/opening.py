@@ -5,8 +5,15 @@ from dataclasses import dataclass
 
 import altair as alt
 
-from orchestration.report.charts.base import BENCHMARK_SHAPES, COLOURS, INK, Spec, finish
-from orchestration.report.charts.dots import label_axis, ruler
+from orchestration.report.charts.base import (
+    BENCHMARK_SHAPES,
+    COLOURS,
+    INK,
+    Spec,
+    finish,
+    label_axis,
+)
+from orchestration.report.charts.dots import ruler
 
 ROW_HEIGHT = 40
 # Of the line of text above the rows.

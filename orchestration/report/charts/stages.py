@@ -11,11 +11,13 @@ from orchestration.report.charts.base import (
     BENCHMARK_SHAPES,
     COLOURS,
     INK,
+    LABEL_LINE,
     NEUTRAL,
     PERCENT_LABEL,
     Spec,
     by_kind,
     finish,
+    label_axis,
 )
 from orchestration.report.reading import Gap, Measure, Metric
 from orchestration.report.words import (
@@ -29,7 +31,6 @@ from orchestration.report.words import (
 )
 
 ROW_HEIGHT = 46
-_LINE = 15
 _ENDS = ("value", "low", "high")
 
 
@@ -186,7 +187,7 @@ def _times(metric: Metric, number: int, row_height: int) -> Spec:
 def _row_height(stages: Sequence[StageMeasure]) -> int:
     """Room for the lines of a label."""
     has_third_line = any(stage.measure and stage.has_too_few for stage in stages)
-    return ROW_HEIGHT + _LINE * has_third_line
+    return ROW_HEIGHT + LABEL_LINE * has_third_line
 
 
 def _stage_rows(stages: Sequence[StageMeasure], metric: Metric) -> list[dict[str, Any]]:
@@ -228,23 +229,7 @@ def _labels(stages: Sequence[StageMeasure], metric: Metric) -> list[str]:
 
 
 def _stage_axis(number: int) -> alt.Y:
-    labels = [_place(each) for each in range(number)]
-    return alt.Y(
-        "stage:N",
-        title=None,
-        sort=labels,
-        scale=alt.Scale(domain=labels),
-        axis=alt.Axis(
-            labelExpr="split(datum.label, '\\n')",
-            labelLimit=180,
-            labelLineHeight=_LINE,
-            # Both lines beside the middle of the mark.
-            labelOffset=-_LINE / 2,
-            labelPadding=8,
-            ticks=False,
-            domain=False,
-        ),
-    )
+    return label_axis([_place(each) for each in range(number)], "stage", line_count=2)
 
 
 def _with_interval(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

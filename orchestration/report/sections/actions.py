@@ -11,7 +11,6 @@ from orchestration.report.charts.dots import Dot
 from orchestration.report.names import Names
 from orchestration.report.parts import Block, Figure, Key, Section, Table
 from orchestration.report.reading import Metric, Publication
-from orchestration.report.sections.gap_card import team
 from orchestration.report.words import (
     NBSP,
     count,
@@ -21,6 +20,8 @@ from orchestration.report.words import (
     difference,
     in_words,
     quantities,
+    readable,
+    team,
 )
 
 # Verdict of a readout -> how its dot looks and what it is called.
@@ -317,11 +318,6 @@ def _suggestions(publication: Publication, called: Names) -> Block:
             )
         ],
     )
-
-
-def readable(sentence: str, stage_id: str, stage: str) -> str:
-    """A mart's sentence with the stage's name instead of its id."""
-    return sentence.replace(f" at {stage_id} ", f" at {stage} ")
 
 
 def _first_touchpoints(touchpoints: str | None) -> str:

@@ -24,6 +24,8 @@ from orchestration.report.words import (
     interval,
     listed,
     quantities,
+    readable,
+    team,
     weeks,
 )
 
@@ -150,8 +152,10 @@ def card(gap: Gap, publication: Publication, called: Names, section: str, reason
         owner=owner(
             details, reasons.suggestions.get(gap.gap_id), reasons.touchpoints, reasons.actions
         ),
-        last_action=(details.last_action_sentence or "").replace(
-            f" at {gap.stage_id} ", f" at {called.stage(gap.journey_id, gap.stage_id)} "
+        last_action=readable(
+            details.last_action_sentence or "",
+            gap.stage_id,
+            called.stage(gap.journey_id, gap.stage_id),
         ),
         evidence=evidence(gap, metric),
     )
@@ -246,11 +250,6 @@ def owner(
             "touchpoints.csv, or name an owner with an action in actions.csv."
         )
     return " ".join(text[:1].upper() + text[1:] for text in texts)
-
-
-def team(name: str) -> str:
-    """A name from the data: `customer_success` is `customer success`."""
-    return " ".join(name.replace("_", " ").split())
 
 
 def _met(suggestion: Suggestion | None) -> dict[str, str]:

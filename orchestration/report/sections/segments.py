@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from math import ceil
 
 from orchestration.report.charts import heatmap as charts
@@ -11,12 +10,14 @@ from orchestration.report.charts.base import COLOURS
 from orchestration.report.names import Names
 from orchestration.report.parts import Block, Figure, Key, Table
 from orchestration.report.reading import (
+    DIMENSIONS,
     TRAILING,
     Gap,
     Journey,
     Measure,
     Metric,
     Publication,
+    SegmentMeasure,
     Stage,
 )
 from orchestration.report.sections.stages import span
@@ -45,22 +46,6 @@ _FEW = 30
 _MOST_NAMED = 3
 # From this share of a stage's cases on, those without a value say what the value means.
 _MANY_UNKNOWN = 0.2
-
-
-@dataclass(frozen=True)
-class SegmentMeasure:
-    """The conversion rate of a segment in a stage over 13 mature weeks."""
-
-    journey_id: str
-    stage_id: str
-    segment_dimension: str
-    segment_value: str
-    period_end: date
-    n: int
-    n_clusters: int | None
-    value: float | None
-    ci_low: float | None
-    ci_high: float | None
 
 
 @dataclass(frozen=True)
@@ -151,13 +136,11 @@ def _grids(publication: Publication, journey: Journey) -> list[Grid]:
     }
     stages = [stage for stage in publication.progress_stages(journey) if stage.stage_id in totals]
     measures: dict[str, dict[tuple[str, str], SegmentMeasure]] = defaultdict(dict)
-    for measure in publication.rows(SegmentMeasure, _SEGMENTS):
-        total = totals.get(measure.stage_id)
-        if (
-            measure.journey_id == journey.journey_id
-            and total is not None
-            and measure.period_end == total.period_end
-        ):
+    for measure in publication.segment_measures:
+        if (measure.journey_id, measure.metric_id) == (
+            journey.journey_id,
+            CONVERSION,
+        ) and measure.stage_id in totals:
             place = (measure.segment_value, measure.stage_id)
             measures[measure.segment_dimension][place] = measure
     gaps: dict[str, dict[tuple[str, str], list[Gap]]] = defaultdict(lambda: defaultdict(list))
@@ -421,20 +404,10 @@ class _Other:
     segment_dimension: str
 
 
-# The dimensions of the journey map; pairs of them are none.
-_DIMENSIONS = "(select segment_dimension from fct_visit_segments)"
-
-_SEGMENTS = f"""
-    from fct_measures
-    where metric_id = '{CONVERSION}' and touchpoint_id is null
-        and period_grain = '{TRAILING}' and segment_dimension in {_DIMENSIONS}
-    order by journey_id, segment_dimension, segment_value, stage_id
-"""
-
 _OTHERS = f"""
     from fct_measures
     where metric_id = '{CONVERSION}' and touchpoint_id is null
         and period_grain = '{TRAILING}'
-        and segment_dimension <> 'all' and segment_dimension not in {_DIMENSIONS}
+        and segment_dimension <> 'all' and segment_dimension not in {DIMENSIONS}
     group by journey_id, segment_dimension
 """
