@@ -21,8 +21,11 @@ from orchestration.report.words import (
     verdict_of,
 )
 
-# Rows of one group of the table of gaps: what is ranked of segments can be many.
-GROUP_ROWS = 40
+_RANKED = "Ranked: the gap to close first on top"
+_SEGMENTS = "Segments, ranked apart (they overlap: never add them up)"
+_OTHERS = "Shown, not ranked"
+# Rows of a group that are shown: what is ranked of segments can be many, and can be filtered.
+_ROWS = {_RANKED: 40, _SEGMENTS: 10, _OTHERS: 40}
 
 _HEADINGS = {
     "rank": "Rank",
@@ -71,9 +74,7 @@ def gap_table(
     """The gaps to look at as HTML, escaped: all that is ranked, segments apart, since they
     overlap; then totals against a given benchmark, or behind their own past.
     """
-    members = [
-        (group, gap) for group, shown in gap_groups(gaps).items() for gap in shown[:GROUP_ROWS]
-    ]
+    members = [(group, gap) for group, shown in gap_groups(gaps).items() for gap in shown]
     headings: dict[str, Any] = {column: _HEADINGS[column] for column in _columns(journey_names)}
     frame = pd.DataFrame(
         {
@@ -112,27 +113,24 @@ def gap_table(
 
 def rows_left_out(gaps: Sequence[Gap]) -> int:
     """How many gaps the table does not show."""
-    return len(gaps) - sum(min(len(members), GROUP_ROWS) for members in gap_groups(gaps).values())
+    return len(gaps) - sum(map(len, gap_groups(gaps).values()))
 
 
 def gap_groups(gaps: Sequence[Gap], *, of_segment: bool = False) -> dict[str, list[Gap]]:
     """The gaps to show, by the title over them: see `gap_table`. `of_segment` shows those of a
     segment as it shows totals else.
     """
+    limits = _ROWS | ({_SEGMENTS: _ROWS[_RANKED]} if of_segment else {})
     groups: dict[str, list[Gap]] = {}
     for gap in gaps:
         if gap.priority_rank is not None:
-            title = (
-                "Ranked: the gap to close first on top"
-                if gap.is_total
-                else "Segments, ranked apart (they overlap: never add them up)"
-            )
+            title = _RANKED if gap.is_total else _SEGMENTS
         elif (gap.is_total or of_segment) and (gap.is_given or gap.verdict == "lagging"):
-            title = "Shown, not ranked"
+            title = _OTHERS
         else:
             continue
         groups.setdefault(title, []).append(gap)
-    return groups
+    return {title: members[: limits[title]] for title, members in groups.items()}
 
 
 def _place(gap: Gap, stage_names: Mapping[tuple[str, str], str]) -> str:

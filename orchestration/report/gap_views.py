@@ -1,10 +1,10 @@
 """The table of gaps as the reader can filter it: which rows each choice shows, and its sentence."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import product
 
-from orchestration.report.gap_table import GROUP_ROWS, gap_cells, gap_groups
+from orchestration.report.gap_table import gap_cells, gap_groups
 from orchestration.report.names import Names
 from orchestration.report.parts import Filters, GapView, GapViews
 from orchestration.report.reading import Gap, Publication
@@ -38,15 +38,11 @@ def build(publication: Publication, called: Names, filters: Filters) -> GapViews
         found.views[choice] = GapView(
             [
                 (title, [_number(gap, publication, called, numbers, found) for gap in shown])
-                for title, shown in _capped(groups)
+                for title, shown in groups.items()
             ],
-            _note(of_choice[choice], sum(len(shown) for _, shown in _capped(groups))),
+            _note(of_choice[choice], sum(map(len, groups.values()))),
         )
     return found
-
-
-def _capped(groups: dict[str, list[Gap]]) -> Iterable[tuple[str, list[Gap]]]:
-    return [(title, members[:GROUP_ROWS]) for title, members in groups.items()]
 
 
 def _number(

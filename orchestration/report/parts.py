@@ -164,6 +164,14 @@ class GapViews:
 
 
 @dataclass(frozen=True)
+class Glossary:
+    """What is defined, with its definition: the terms of the page, and every metric."""
+
+    terms: Sequence[tuple[str, str]]
+    metrics: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
 class Page:
     """Everything on the page, in its order."""
 
@@ -172,7 +180,7 @@ class Page:
     opening: Opening
     journeys: Sequence[Section]
     others: Sequence[Section]
-    glossary: Sequence[tuple[str, str]]
+    glossary: Glossary
     publication_id: str
     filters: Filters = field(default_factory=Filters)
     gap_views: GapViews = field(default_factory=GapViews)

@@ -25,7 +25,7 @@ RULES = {
     "churn": ("subscription", "subscribed", "plan_cancelled", 0, 90),
     "referral": ("subscription", "subscribed", "referral_sent", 0, 90),
 }
-WINDOWS = {"lead_to_customer": 30, "onboarding": 14, "checkout": 7, "subscription": 90}
+WINDOWS = {"lead_to_customer": 30, "onboarding": 14, "checkout": 7, "subscription": 120}
 
 
 @pytest.fixture(scope="module")

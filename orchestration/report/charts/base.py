@@ -47,6 +47,7 @@ def finish(layers: Sequence[alt.Chart], height: int) -> Spec:
             labelColor=INK,
             titleColor=INK,
             labelFontSize=12,
+            labelSeparation=8,
             titleFontSize=12,
             titleFontWeight="normal",
             gridColor="#e4e7eb",

@@ -16,8 +16,9 @@ _WIDEST, _THINNEST = 16, 1.5
 _POINTS = 16
 _NARROW = 420
 _LABELS, _LABELS_NARROW = 16, 12
-# Of the width, beside the widest arc, for its label.
+# Of the width, beside the widest arc, for its label; and what a narrow journey has all the same.
 _ROOM = 0.75
+_WIDTH = 2.5
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,10 @@ def flow(arcs: Sequence[Arc], stages: Sequence[Sequence[str]]) -> Spec:
         "x:Q",
         axis=None,
         scale=alt.Scale(
-            domain=[min(0.0, *reach) - (_ROOM if min(reach) < 0 else 0.1), max(reach) + _ROOM],
+            domain=[
+                min(0.0, *reach) - (_ROOM if min(reach) < 0 else 0.1),
+                max(max(reach) + _ROOM, _WIDTH),
+            ],
             nice=False,
             zero=False,
         ),

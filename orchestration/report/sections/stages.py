@@ -157,7 +157,7 @@ class _StagesChart:
     def _what(self) -> str:
         if not self.is_conversion:
             return (
-                "Days until half of the cases have left the stage, for any reason (Kaplan-Meier: "
+                "Time until half of the cases have left the stage, for any reason (Kaplan-Meier: "
                 "those still in it count as still waiting); shown, never ranked"
             )
         windows = {stage.conversion_window_days for stage in self.stages} - {None}
