@@ -1,38 +1,27 @@
 """The report in a real Chromium: it draws what is published and asks the network for nothing."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext
-from playwright.sync_api import Page as BrowserPage
 
 from orchestration.report import write_report
+from tests.browser.conftest import Reader
 from tests.sample_publication import HOSTILE, MANIFEST, QUALITY, datasets, make_publication
 from tests.sample_publication import Page as Parts
 
 PHONE = {"width": 375, "height": 800}
-DESKTOP = {"width": 1200, "height": 900}
 
 
-@dataclass
-class Shown:
-    """A page that was opened, with what it asked for and what it complained of."""
-
-    page: BrowserPage
-    requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    def marks(self, chart: str, layer: str) -> list[dict[str, str]]:
-        """The marks of a chart's layer: their attributes."""
-        marks: list[dict[str, str]] = self.page.eval_on_selector_all(
-            f"#{chart} svg .{layer}_marks :is(path, line, rect, text)",
-            "marks => marks.map(mark => Object.fromEntries("
-            "[...mark.attributes].map(attribute => [attribute.name, attribute.value])))",
-        )
-        return marks
+def marks(reader: Reader, chart: str, layer: str) -> list[dict[str, str]]:
+    """The marks of a chart's layer: their attributes."""
+    found: list[dict[str, str]] = reader.page.eval_on_selector_all(
+        f"#{chart} svg .{layer}_marks :is(path, line, rect, text)",
+        "marks => marks.map(mark => Object.fromEntries("
+        "[...mark.attributes].map(attribute => [attribute.name, attribute.value])))",
+    )
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -42,31 +31,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def open_report(browser: Browser, report: Path) -> Iterator[Callable[..., Shown]]:
-    """Open the report without a network, once its charts are drawn."""
-    contexts: list[BrowserContext] = []
-
-    def show(path: Path = report, **options: Any) -> Shown:
-        context = browser.new_context(**{"viewport": DESKTOP, **options})
-        contexts.append(context)
-        context.set_offline(True)
-        shown = Shown(context.new_page())
-        shown.page.on("request", lambda request: shown.requests.append(request.url))
-        shown.page.on("console", lambda message: shown.complaints.append(message.text))
-        shown.page.on("pageerror", lambda error: shown.complaints.append(str(error)))
-        shown.page.goto(path.as_uri())
-        if options.get("java_script_enabled", True):
-            shown.page.wait_for_selector("html[data-charts=drawn]", state="attached")
-        return shown
-
-    yield show
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture(scope="module")
-def desktop(open_report: Callable[..., Shown]) -> Shown:
-    return open_report()
+def desktop(reader_of: Callable[..., Reader], report: Path) -> Reader:
+    reader = reader_of(report)
+    reader.open()
+    return reader
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +42,13 @@ def specs(report: Path) -> dict[str, Any]:
     return Parts(report.read_text()).specs
 
 
-def test_page_asks_for_nothing_and_complains_of_nothing(desktop: Shown, report: Path) -> None:
+def test_page_asks_for_nothing_and_complains_of_nothing(desktop: Reader, report: Path) -> None:
     assert desktop.requests == [report.as_uri()]
     assert desktop.complaints == []
 
 
 def test_every_chart_is_drawn_with_a_mark_a_row(
-    desktop: Shown, specs: dict[str, dict[str, Any]]
+    desktop: Reader, specs: dict[str, dict[str, Any]]
 ) -> None:
     assert set(specs) == {
         "gap-1",
@@ -98,25 +66,25 @@ def test_every_chart_is_drawn_with_a_mark_a_row(
     for chart, spec in specs.items():
         for layer, rows in datasets(spec).items():
             if not layer.endswith(("_line", "_band")):
-                assert len(desktop.marks(chart, layer)) == len(rows), (chart, layer)
+                assert len(marks(desktop, chart, layer)) == len(rows), (chart, layer)
 
 
-def test_benchmarks_and_faded_weeks_are_marked_as_in_the_data(desktop: Shown) -> None:
-    assert len(desktop.marks("journey-1-funnel", "benchmarks")) == 4
-    assert len(desktop.marks("journey-1-funnel", "whiskers")) == 4
-    assert len(desktop.marks("journey-1-time", "benchmarks")) == 1
-    assert len(desktop.marks("journey-1-time", "arrows")) == 1
-    faded = desktop.marks("journey-1-trend-2", "faded_points")
-    counting = desktop.marks("journey-1-trend-2", "mature_points")
+def test_benchmarks_and_faded_weeks_are_marked_as_in_the_data(desktop: Reader) -> None:
+    assert len(marks(desktop, "journey-1-funnel", "benchmarks")) == 4
+    assert len(marks(desktop, "journey-1-funnel", "whiskers")) == 4
+    assert len(marks(desktop, "journey-1-time", "benchmarks")) == 1
+    assert len(marks(desktop, "journey-1-time", "arrows")) == 1
+    faded = marks(desktop, "journey-1-trend-2", "faded_points")
+    counting = marks(desktop, "journey-1-trend-2", "mature_points")
     assert (len(faded), len(counting)) == (3, 4)
     assert all(float(mark["opacity"]) < 1 and mark["fill"] == "white" for mark in faded)
     assert all(float(mark.get("opacity", 1)) == 1 for mark in counting)
     # The line breaks at the week without cases: two strokes.
-    [line] = desktop.marks("journey-1-trend-2", "mature_line")
+    [line] = marks(desktop, "journey-1-trend-2", "mature_line")
     assert line["d"].count("M") == 2
 
 
-def test_longer_bars_are_greater_shares_and_stages_stand_in_their_order(desktop: Shown) -> None:
+def test_longer_bars_are_greater_shares_and_stages_stand_in_their_order(desktop: Reader) -> None:
     boxes = desktop.page.eval_on_selector_all(
         "#journey-1-funnel svg .bars_marks path",
         "bars => bars.map(bar => bar.getBoundingClientRect().toJSON())",
@@ -141,7 +109,7 @@ def test_longer_bars_are_greater_shares_and_stages_stand_in_their_order(desktop:
 
 
 def test_every_chart_has_an_accessible_name(
-    desktop: Shown, specs: dict[str, dict[str, Any]]
+    desktop: Reader, specs: dict[str, dict[str, Any]]
 ) -> None:
     images = desktop.page.get_by_role("img")
     assert images.count() == len(specs)
@@ -157,13 +125,13 @@ def test_every_chart_has_an_accessible_name(
     )
 
 
-def test_names_from_the_data_are_text(desktop: Shown) -> None:
+def test_names_from_the_data_are_text(desktop: Reader) -> None:
     assert desktop.page.locator("img").count() == 0
     assert desktop.page.locator(".chart svg").get_by_text("img src=x").count() > 0
     assert HOSTILE in desktop.page.locator("main").inner_text()
 
 
-def test_data_behind_a_chart_opens(desktop: Shown) -> None:
+def test_data_behind_a_chart_opens(desktop: Reader) -> None:
     details = desktop.page.locator("#journey-1 details").first
     table = details.get_by_role("table")
     assert not table.is_visible()
@@ -173,8 +141,10 @@ def test_data_behind_a_chart_opens(desktop: Shown) -> None:
 
 
 @pytest.mark.parametrize("opened", [False, True])
-def test_nothing_is_wider_than_a_phone(open_report: Callable[..., Shown], opened: bool) -> None:
-    page = open_report(viewport=PHONE).page
+def test_nothing_is_wider_than_a_phone(
+    reader_of: Callable[..., Reader], report: Path, opened: bool
+) -> None:
+    page = reader_of(report, viewport=PHONE).open()
     if opened:
         page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
@@ -185,30 +155,34 @@ def test_nothing_is_wider_than_a_phone(open_report: Callable[..., Shown], opened
     assert wide == 0
 
 
-def test_narrow_page_makes_narrow_charts(desktop: Shown, open_report: Callable[..., Shown]) -> None:
+def test_narrow_page_makes_narrow_charts(
+    desktop: Reader, reader_of: Callable[..., Reader], report: Path
+) -> None:
     width = "document.querySelector('#journey-1-funnel svg').getBoundingClientRect().width"
     assert desktop.page.evaluate(width) > 900
-    phone = open_report(viewport=PHONE)
-    assert 300 < phone.page.evaluate(width) <= PHONE["width"]
+    phone = reader_of(report, viewport=PHONE).open()
+    assert 300 < phone.evaluate(width) <= PHONE["width"]
 
 
 def test_time_zone_of_the_reader_changes_no_chart(
-    desktop: Shown, open_report: Callable[..., Shown]
+    desktop: Reader, reader_of: Callable[..., Reader], report: Path
 ) -> None:
     drawn = "[...document.querySelectorAll('.chart svg')].map(chart => chart.outerHTML)"
-    far = open_report(timezone_id="Pacific/Auckland")
-    assert far.page.evaluate(drawn) == desktop.page.evaluate(drawn)
+    far = reader_of(report, timezone_id="Pacific/Auckland").open()
+    assert far.evaluate(drawn) == desktop.page.evaluate(drawn)
 
 
-def test_prints_on_paper(desktop: Shown) -> None:
+def test_prints_on_paper(desktop: Reader) -> None:
     desktop.page.emulate_media(media="print")
     pdf = desktop.page.pdf(format="A4", print_background=True)
     desktop.page.emulate_media(media="screen")
     assert pdf.startswith(b"%PDF-")
 
 
-def test_without_javascript_the_numbers_are_there(open_report: Callable[..., Shown]) -> None:
-    page = open_report(java_script_enabled=False).page
+def test_without_javascript_the_numbers_are_there(
+    reader_of: Callable[..., Reader], report: Path
+) -> None:
+    page = reader_of(report, java_script_enabled=False).open()
     assert page.get_by_text("Charts need JavaScript").is_visible()
     page.locator("#journey-1 summary").first.click()
     assert page.locator("#journey-1 details table").first.is_visible()

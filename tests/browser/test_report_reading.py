@@ -1,17 +1,17 @@
 """Reading the report in a real Chromium: filters, every width, a keyboard, a screen reader."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser
 from playwright.sync_api import Page as BrowserPage
 
 from orchestration.report import write_report
 from orchestration.report.paper import browser as printing_browser
 from orchestration.report.paper import print_report
+from tests.browser.conftest import Reader
 from tests.sample_publication import HOSTILE, MANIFEST, QUALITY, make_publication
 from tests.segment_rows import SMALL, WITH_SEGMENTS
 
@@ -27,47 +27,22 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(make_publication(folder, manifest, **WITH_SEGMENTS))
 
 
-class Reader:
-    """A page that one reader has open, without a network, and what it complained of."""
-
-    def __init__(self, browser: Browser, report: Path, width: int) -> None:
-        self.report = report
-        self.complaints: list[str] = []
-        self.context = browser.new_context(viewport={"width": width, "height": 900})
-        self.context.set_offline(True)
-        self.page: BrowserPage = self.context.new_page()
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-
-    def open(self, fragment: str = "") -> BrowserPage:
-        """Load the page anew, until its charts are drawn."""
-        self.page.goto("about:blank")
-        self.page.goto(self.report.as_uri() + fragment)
-        return self.drawn()
-
-    def drawn(self) -> BrowserPage:
-        """Wait for the charts of what was chosen."""
-        self.page.wait_for_selector("html[data-charts=drawn]", state="attached")
-        return self.page
-
-    def choose(self, name: str, value: str) -> BrowserPage:
-        """Choose a journey or a segment."""
-        self.page.select_option(f"#filter-{name}", value)
-        return self.drawn()
+def choose(reader: Reader, name: str, value: str) -> BrowserPage:
+    """Choose a journey or a segment."""
+    reader.page.select_option(f"#filter-{name}", value)
+    return reader.drawn()
 
 
 @pytest.fixture(scope="module", params=WIDTHS)
-def reader(request: pytest.FixtureRequest, browser: Browser, report: Path) -> Iterator[Reader]:
-    reader = Reader(browser, report, request.param)
-    yield reader
-    reader.context.close()
+def reader(
+    request: pytest.FixtureRequest, reader_of: Callable[..., Reader], report: Path
+) -> Reader:
+    return reader_of(report, viewport={"width": request.param, "height": 900})
 
 
 @pytest.fixture(scope="module")
-def desktop(browser: Browser, report: Path) -> Iterator[Reader]:
-    reader = Reader(browser, report, 1440)
-    yield reader
-    reader.context.close()
+def desktop(reader_of: Callable[..., Reader], report: Path) -> Reader:
+    return reader_of(report)
 
 
 def violations(page: BrowserPage) -> list[Any]:
@@ -89,7 +64,7 @@ def test_nothing_is_wrong_or_too_wide_at_any_width(reader: Reader) -> None:
         )
         assert violations(page) == []
         assert page.evaluate("document.documentElement.scrollWidth") == width
-    reader.choose("segment", KEY)
+    choose(reader, "segment", KEY)
     assert violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert reader.complaints == []
@@ -97,14 +72,14 @@ def test_nothing_is_wrong_or_too_wide_at_any_width(reader: Reader) -> None:
 
 def test_a_journey_hides_the_others(desktop: Reader) -> None:
     page = desktop.open()
-    desktop.choose("journey", "empty_one")
+    choose(desktop, "journey", "empty_one")
     assert not page.locator("#journey-1").is_visible()
     assert page.locator("#journey-2").is_visible()
     assert page.locator(".card:visible").count() == 0
     assert page.get_by_text("No gap of this journey is ranked.").is_visible()
     assert "No comparison is made" in page.locator("#gaps-table").inner_text()
     assert page.locator("#filter-segment option").count() == 1
-    desktop.choose("journey", "leads")
+    choose(desktop, "journey", "leads")
     assert page.locator(".card:visible").count() == 2
     assert page.locator("#journey-1 .chart svg").count() >= 4
     assert page.locator("#gaps-table tbody tr").count() > 3
@@ -119,7 +94,7 @@ def test_a_segment_swaps_what_follows_it_and_the_rest_says_so(desktop: Reader) -
     picture = figure.locator(".chart svg").first.inner_html()
     table = page.locator("#gaps-table tbody").inner_html()
 
-    desktop.choose("segment", KEY)
+    choose(desktop, "segment", KEY)
     assert figure.locator("figcaption").inner_text().startswith(f"Plan size: {SMALL}. Share of")
     assert f"Plan size: {SMALL}" in (figure.get_by_role("img").get_attribute("aria-label") or "")
     assert figure.locator("svg .bars_marks path").count() == 2
@@ -148,8 +123,8 @@ def test_a_segment_swaps_what_follows_it_and_the_rest_says_so(desktop: Reader) -
 
 def test_a_filtered_page_can_be_forwarded(desktop: Reader) -> None:
     page = desktop.open()
-    desktop.choose("journey", "leads")
-    desktop.choose("segment", f"plan_size={HOSTILE}")
+    choose(desktop, "journey", "leads")
+    choose(desktop, "segment", f"plan_size={HOSTILE}")
     address = page.evaluate("location.hash")
     page.locator("nav a", has_text="Data quality").click()
     forwarded = page.evaluate("location.hash")
@@ -192,8 +167,10 @@ def test_a_keyboard_reaches_all_and_shows_where_it_is(desktop: Reader) -> None:
     assert [tag for tag, _, _ in seen].count("DIV") == scrolled
 
 
-def test_charts_out_of_sight_are_drawn_before_paper(browser: Browser, report: Path) -> None:
-    reader = Reader(browser, report, 1440)
+def test_charts_out_of_sight_are_drawn_before_paper(
+    reader_of: Callable[..., Reader], report: Path
+) -> None:
+    reader = reader_of(report)
     # Nothing is drawn in idle time.
     reader.page.add_init_script("window.requestIdleCallback = () => 0")
     reader.page.set_viewport_size({"width": 1440, "height": 200})
@@ -207,13 +184,12 @@ def test_charts_out_of_sight_are_drawn_before_paper(browser: Browser, report: Pa
     assert reader.page.evaluate(width) <= 688
     reader.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert reader.page.evaluate(width) > 900
-    reader.context.close()
 
 
 def test_without_decompression_the_numbers_and_the_journeys_stay(
-    browser: Browser, report: Path
+    reader_of: Callable[..., Reader], report: Path
 ) -> None:
-    reader = Reader(browser, report, 1440)
+    reader = reader_of(report)
     reader.page.add_init_script("delete window.DecompressionStream")
     page = reader.page
     page.goto(report.as_uri())
@@ -223,7 +199,6 @@ def test_without_decompression_the_numbers_and_the_journeys_stay(
     assert not page.locator("#journey-1").is_visible()
     assert page.locator(".chart:visible").count() == 0
     assert reader.complaints == []
-    reader.context.close()
 
 
 @pytest.mark.usefixtures("browser")

@@ -1,14 +1,13 @@
 """The opening and the sections over all journeys in a real Chromium: every row is drawn."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext
-from playwright.sync_api import Page as BrowserPage
 
 from orchestration.report import write_report
+from tests.browser.conftest import Reader
 from tests.sample_publication import Page as Parts
 from tests.sample_publication import datasets, make_publication
 from tests.sample_sections import SECTIONS
@@ -19,33 +18,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(make_publication(tmp_path_factory.mktemp("report") / "p", **SECTIONS))
 
 
-@pytest.fixture(scope="module")
-def opened(browser: Browser, report: Path) -> Iterator[Callable[[int], BrowserPage]]:
-    """Open the report without a network at a width, once its charts are drawn."""
-    contexts: list[BrowserContext] = []
-
-    def show(width: int) -> BrowserPage:
-        context = browser.new_context(viewport={"width": width, "height": 900})
-        contexts.append(context)
-        context.set_offline(True)
-        page = context.new_page()
-        complaints: list[str] = []
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(report.as_uri())
-        page.wait_for_selector("html[data-charts=drawn]", state="attached")
-        assert complaints == []
-        return page
-
-    yield show
-    for context in contexts:
-        context.close()
-
-
-def test_every_row_of_every_chart_is_drawn(
-    opened: Callable[[int], BrowserPage], report: Path
-) -> None:
-    page = opened(1200)
+def test_every_row_of_every_chart_is_drawn(reader_of: Callable[..., Reader], report: Path) -> None:
+    reader = reader_of(report)
+    page = reader.open()
+    assert reader.complaints == []
     specs: dict[str, Any] = Parts(report.read_text()).specs
     for chart, spec in specs.items():
         for layer, rows in datasets(spec).items():
@@ -55,8 +31,10 @@ def test_every_row_of_every_chart_is_drawn(
 
 
 @pytest.mark.parametrize("width", [360, 768])
-def test_nothing_is_wider_than_the_screen(opened: Callable[[int], BrowserPage], width: int) -> None:
-    page = opened(width)
+def test_nothing_is_wider_than_the_screen(
+    reader_of: Callable[..., Reader], report: Path, width: int
+) -> None:
+    page = reader_of(report, viewport={"width": width, "height": 900}).open()
     assert page.evaluate("document.documentElement.scrollWidth") == width
     wide = page.evaluate(
         "[...document.querySelectorAll('main svg, p, h2, h3, figcaption, dd, .empty')]"
