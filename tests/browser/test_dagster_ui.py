@@ -217,6 +217,25 @@ def test_a_mart_shows_what_it_is(ui: Ui, everything: str) -> None:
     expect(page.get_by_text("From int_benchmarks: ").first).to_be_visible()
 
 
+def test_the_ranked_gaps_are_two_clicks_away(ui: Ui, everything: str) -> None:
+    assert everything
+    ui.open("/")
+    page = ui.navigate("Catalog")
+    page.get_by_role("link", name="gap_report", exact=True).click()
+    page.get_by_role("cell", name="top_gaps").wait_for()
+    with duckdb.connect(ui.settings.published_dir / "current" / "journey_gaps.duckdb") as published:
+        sentences = published.execute(
+            "select sentence from gap_ranking where priority_rank is not null"
+            " and segment_dimension = 'all' order by priority_rank"
+        ).fetchall()
+    assert sentences
+    for (sentence,) in sentences:
+        expect(page.get_by_role("cell", name=sentence, exact=True)).to_be_visible()
+    picture = page.get_by_role("img", name="Actual against the benchmark, the line")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
+
+
 def test_one_mart_can_be_materialized_alone(ui: Ui, everything: str) -> None:
     assert everything
     ui.open("/assets/marts/gap_trends")

@@ -89,7 +89,7 @@ def test_groups_follow_the_chain(graph: AssetGraph, manifest: dict[str, Any]) ->
     for key in graph.get_all_asset_keys():
         groups.setdefault(graph.get(key).group_name or "", set()).add(key.to_user_string())
     assert groups.pop("landing") == {f"raw/{table}" for table in RAW_TABLES | BOOKS}
-    assert groups.pop("published") == {"publication", "report"}
+    assert groups.pop("published") == {"publication", "gap_report"}
     seeds = {
         f"journey_map/{node['name']}"
         for node in manifest["nodes"].values()

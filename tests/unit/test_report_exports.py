@@ -2,7 +2,6 @@
 
 import re
 import stat
-import sys
 from base64 import b64decode
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestration.cli import app
-from orchestration.defs.publication.preview import preview
+from orchestration.defs.publication.preview import BARS, SHOWN, bars, preview, table
 from orchestration.errors import JourneyGapsError
 from orchestration.report.assembly import build_page
 from orchestration.report.paper import browser, print_report
@@ -140,6 +139,46 @@ def test_preview_carries_sentences_and_one_picture(page: Page, empty: Page) -> N
     assert "data:" not in preview(empty)
 
 
+def test_ranked_gaps_are_a_table_that_dagster_shows_at_once() -> None:
+    ranked = {"priority_rank": 1, "sentence": "It lags.", "n": 40, "recoverable_cases": 11.6}
+    ranked["top_reason"] = "A reason."
+    gaps = [
+        ranked,
+        {**ranked, "priority_rank": None},
+        {**ranked, "sentence": HOSTILE, "top_reason": None, "recoverable_cases": None},
+    ]
+    shown = table(gaps)
+    assert [column.name for column in shown.schema.columns] == [
+        *("rank", "gap", "n", "short_by", "reason")
+    ]
+    assert [tuple(record.data.values()) for record in shown.records] == [
+        (1, "It lags.", 40, "12 cases", "A reason."),
+        (1, HOSTILE, 40, "", ""),
+    ]
+
+
+def test_bars_end_at_the_value_and_the_line_stands_at_the_benchmark() -> None:
+    ranked = {"priority_rank": 1, "segment_dimension": "all", "stage_id": "signed_up"}
+    rows = [
+        {**ranked, "value": 0.4, "benchmark_value": 0.8},
+        {**ranked, "value": 4.0, "benchmark_value": 2.0, "stage_id": "<b>&" * 9},
+        {**ranked, "value": -4.0, "benchmark_value": 2.0},
+        {**ranked, "value": 4.0, "benchmark_value": 0.0},
+        {**ranked, "value": 0.1, "benchmark_value": 1.0, "segment_dimension": "region"},
+        {**ranked, "value": 0.1, "benchmark_value": 1.0, "priority_rank": None},
+    ]
+    [encoded] = re.findall(r"^!\[[\w, ]+\]\(data:image/svg\+xml;base64,([\w+/=]+)\)$", bars(rows))
+    drawing = ElementTree.fromstring(b64decode(encoded))  # noqa: S314 (our own picture)
+    *found, line = [path.attrib["d"] for path in drawing.iter(f"{SVG}path")]
+    # The longest bar is twice the benchmark: 200 pixels.
+    assert found == ["M0 0h50v16H0", "M0 20h200v16H0"]
+    assert line == "M100 0v40"
+    assert [text.text for text in drawing.iter(f"{SVG}text")] == ["Signed up", ("<b>&" * 9)[:22]]
+    assert bars(rows[2:]) == ""
+    longest = {**ranked, "value": 1.0, "benchmark_value": 7.0, "stage_id": "m" * 60}
+    assert len(bars([longest] * (BARS + 2))) < SHOWN
+
+
 def test_html_and_summary_come_from_the_publication(command: list[str], tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, command)
     assert shown.output.strip().endswith("report.html")
@@ -170,28 +209,22 @@ def test_without_a_browser_the_way_out_is_said(
 
 def program(path: Path, code: str) -> Path:
     """A program in the browser's place."""
-    path.write_text(f"#!{sys.executable}\nimport os, sys, time\n{code}\n")
+    path.write_text(f"#!/bin/sh\n{code}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
 
 
 def test_a_browser_that_prints_nothing_is_reported(tmp_path: Path) -> None:
-    silent = program(tmp_path / "silent", "sys.exit('out of paper')")
+    silent = program(tmp_path / "silent", "echo out of paper >&2; exit 1")
     with pytest.raises(JourneyGapsError, match="printed nothing: out of paper"):
         print_report(tmp_path / "a.html", tmp_path / "a.pdf", silent)
 
 
 def test_a_browser_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     seen = tmp_path / "children"
-    code = f"""
-child = os.fork()
-if child:
-    open({str(seen)!r}, "w").write(str(child))
-time.sleep(600)
-"""
-    hanging = program(tmp_path / "hanging", code)
+    hanging = program(tmp_path / "hanging", f"sleep 600 & echo $! > '{seen}'; wait")
     with pytest.raises(JourneyGapsError, match="did not print the report within"):
         print_report(tmp_path / "a.html", tmp_path / "a.pdf", hanging, seconds=3)
-    stat_file = Path(f"/proc/{seen.read_text()}/stat")
+    stat_file = Path(f"/proc/{seen.read_text().strip()}/stat")
     # Gone, or dead and not yet collected.
     assert not stat_file.exists() or stat_file.read_text().split()[2] == "Z"
