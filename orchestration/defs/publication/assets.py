@@ -91,8 +91,8 @@ def build_publication(
         yield dg.MaterializeResult(
             asset_key=REPORT,
             metadata={
-                "top_gaps": table(gaps),
                 **({"against_benchmark": dg.MetadataValue.md(picture)} if picture else {}),
+                "top_gaps": table(gaps),
                 "summary": dg.MetadataValue.md(preview(pages[0])),
                 "page": dg.MetadataValue.path(page),
                 "bytes": page.stat().st_size,

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 import dagster as dg
 
 from orchestration.markdown import plain
-from orchestration.report.words import counted, in_words
+from orchestration.report.words import in_words
 
 if TYPE_CHECKING:
     from orchestration.report.parts import Page
@@ -22,7 +22,7 @@ SHOWN = 1000
 # Gaps in the small picture, their labels' characters, its pixels; it must stay below SHOWN.
 BARS, LABEL = 3, 22
 _ROW, _FULL, _ROOM = 20, 200, 40
-_COLUMNS = {"rank": "int", "gap": "string", "n": "int", "short_by": "string", "reason": "string"}
+_COLUMNS = {"rank": "int", "gap": "string", "n": "int"}
 
 # Of a picture that an event of the run carries, bytes.
 LARGEST = 75_000
@@ -48,25 +48,12 @@ def preview(page: "Page") -> str:
 def table(gaps: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
     """The ranked gaps of `published_gaps`; segments have ranks of their own."""
     records = [
-        dg.TableRecord(
-            {
-                "rank": gap["priority_rank"],
-                "gap": gap["sentence"],
-                "n": gap["n"],
-                "short_by": _short_by(gap),
-                "reason": gap["top_reason"] or "",
-            }
-        )
+        dg.TableRecord({"rank": gap["priority_rank"], "gap": gap["sentence"], "n": gap["n"]})
         for gap in gaps
         if gap["priority_rank"] is not None
     ]
     columns = [dg.TableColumn(name, kind) for name, kind in _COLUMNS.items()]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
-
-
-def _short_by(gap: Mapping[str, Any]) -> str:
-    cases = gap["recoverable_cases"]
-    return "" if cases is None else counted(round(cases), "case")
 
 
 def bars(gaps: Sequence[Mapping[str, Any]]) -> str:
