@@ -41,6 +41,8 @@ COLUMNS = (
     Column("owner", is_optional=True, wraps=True),
     Column("reason", is_optional=True, wraps=True),
 )
+# Of one gap, in a table.
+SHOWN_TEAMS = 4
 COLOURS = {"lagging": "red", "worsening": "red", "ahead": "green", "improving": "green"}
 
 
@@ -119,6 +121,14 @@ def _row(gap: Mapping[str, Any]) -> list[str | Text]:
         cell(gap["n"]),
         judged(gap["verdict"]),
         "" if worth is None else f"{cell(worth)} {gap['currency'] or ''}".rstrip(),
-        gap["last_action_owner"] or gap["owner_teams"] or "",
+        gap["last_action_owner"] or _some(gap["owner_teams"] or ""),
         gap["top_reason"] or "",
     ]
+
+
+def _some(teams: str) -> str:
+    """The first of a list of teams; JSON and CSV have them all."""
+    names = teams.split(", ")
+    if len(names) <= SHOWN_TEAMS:
+        return teams
+    return f"{', '.join(names[:SHOWN_TEAMS])} and {len(names) - SHOWN_TEAMS} more"

@@ -28,6 +28,7 @@ COMMANDS = (
     ["compare", "--dimension", "region"],
     ["compare", "--with", EARLIER],
 )
+JSON_GAPS = ("gaps", "--format", "json")
 Invoke = Callable[..., Result]
 
 
@@ -301,6 +302,17 @@ def test_csv_has_the_same_rows_as_json_and_no_formula(invoke: Invoke, command: l
     assert len(lines) == len(records) + 1
     assert f"'{HOSTILE}" in {cell for line in lines for cell in line}
     assert not [cell for line in lines for cell in line if cell.startswith(("=", "@"))]
+
+
+def test_many_owners_are_named_in_part_but_for_machines(invoke: Invoke, tmp_path: Path) -> None:
+    teams = ", ".join(f"team-{number}" for number in range(9))
+    suggestion = {**TABLES["gap_suggestions"][0], "owner_teams": teams}
+    publish(tmp_path, NOW, {**TABLES, "gap_suggestions": [suggestion]})
+    make_current(tmp_path, NOW)
+    shown = invoke("gaps", home=tmp_path).stdout
+    assert "team-0, team-1, team-2, team-3 and 5 more" in shown
+    assert "team-4" not in shown
+    assert teams in {row["owner_teams"] for row in rows(invoke(*JSON_GAPS, home=tmp_path))}
 
 
 def test_an_empty_publication_has_nothing_to_show(invoke: Invoke, tmp_path: Path) -> None:

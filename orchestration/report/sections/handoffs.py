@@ -214,7 +214,8 @@ def _figure(
         chart_id,
         title,
         caption=f"{what}. n = {count(min(sizes))} to {count(max(sizes))} hand-offs a pair"
-        f"{_since(moves)}. Most days waited beyond the others on top. Source: gap_touchpoints.",
+        f"{_since(moves)}. On top where most days were lost beyond the others: what is lost waits "
+        "to the window's end, so the order is not that of the medians. Source: gap_touchpoints.",
         label=f"{title}, {called.journey(journey.journey_id)}: {spoken}.",
         table=Table(
             ["Pair", "Stage", *columns, "n", "Others, n", "Days waited beyond the others", "Note"],
