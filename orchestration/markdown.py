@@ -6,11 +6,14 @@ from collections.abc import Sequence
 # Inside a figure, a name or at a sentence's end `.`, `-`, `+` and `_` mark nothing, and a chat that
 # shows Markdown as it stands stays readable: 40.6%, -1.5, first-contact, signed_up.
 _MARKED = re.compile(
-    r"[\\`*{}\[\]>#!|~/@=$^]|<(?![\d\s])|:(?=\S)|&(?=[\w#])"
+    r"[\\`*{}\[\]>#!|~/@$^]|<(?![\d\s])|&(?=[\w#])"
+    # A time of day is no emoji; a line of nothing but `=` would make a heading of the one before.
+    r"|(?<!\d):(?=\S)|:(?=[^\s\d])|=(?=[=\s]*$)"
     r"|(?<![^\W_])_|_(?![^\W_])"
     r"|[-+](?!\w)"
     # Addresses become links; a number with a full stop or a parenthesis begins a list.
-    r"|(?<=[^\W\d])\.(?=\w)|\.(?=[^\W\d])|(?<=\d)\.(?!\d)|(?<=\d)\)"
+    # The map's own files are no addresses.
+    r"|(?<=[^\W\d])(?!\.csv\b)\.(?=\w)|(?!\.csv\b)\.(?=[^\W\d])|(?<=\d)\.(?!\d)|(?<=\d)\)"
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 

@@ -90,10 +90,12 @@ def test_markdown_shows_any_text_as_it_stands(text: str) -> None:
     shown = html.removeprefix("<p>").removesuffix("</p>\n")
     assert "<" not in shown
     assert unescape(shown).split() == text.split()
+    assert "<h" not in MarkdownIt("commonmark").render(f"before\n{plain(text)}")
 
 
 def test_markdown_leaves_names_and_figures_readable() -> None:
-    for text in ("signed_up", "40.6%", "-1.5 points", "first-contact", "<0.001", "1.1 times: so."):
+    names = ("signed_up", "first-contact", "touchpoints.csv", "08:15 UTC")
+    for text in (*names, "40.6%", "-1.5 points", "<0.001", "n = 761", "1.1 times: so."):
         assert plain(text) == text
     assert plain("www.example.com") == r"www\.example\.com"
 
