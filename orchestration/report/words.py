@@ -98,6 +98,13 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def n_of(numbers: Iterable[int]) -> str:
+    """`n = 1,620`, or from the least to the greatest: `n = 133 to 1,620`."""
+    known = sorted(numbers)
+    least, greatest = known[0], known[-1]
+    return f"n = {count(least)}" + (f" to {count(greatest)}" if least < greatest else "")
+
+
 def time_unit(longest: float) -> tuple[str, float]:
     """The unit of an axis of days up to `longest`, and how many of it are a day."""
     if longest < 3 / 24:

@@ -272,7 +272,7 @@ def test_the_legend_of_the_weeks_names_the_benchmarks_they_show(page: Page) -> N
 def test_captions_name_n_period_and_source(page: Page) -> None:
     assert (
         "Share of the cases entering a stage that go on to a later one within 30 days. The last "
-        "13 mature weeks, 1 Jan to 31 Mar 2024; n from 56 to 1,200 a stage. Source: fct_measures, "
+        "13 mature weeks, 1 Jan to 31 Mar 2024; n = 56 to 1,200 a stage. Source: fct_measures, "
         "benchmarks from gap_ranking."
     ) in page.text
     assert (

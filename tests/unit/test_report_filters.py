@@ -81,7 +81,7 @@ def test_a_segment_has_its_own_chart_words_and_table(parts: Parts) -> None:
     assert [row["value"] for row in datasets(shown.spec)["benchmarks"]] == [0.6]
     assert plain(shown.caption) == (
         f"Plan size: {SMALL}. Share of the cases entering a stage that go on to a later one "
-        "within 30 days. The last 13 mature weeks, 1 Jan to 31 Mar 2024; n from 80 to 300 a "
+        "within 30 days. The last 13 mature weeks, 1 Jan to 31 Mar 2024; n = 80 to 300 a "
         "stage. Source: fct_measures, benchmarks from gap_ranking."
     )
     assert plain(shown.label).startswith(

@@ -261,7 +261,7 @@ def test_segments_are_told_in_words_and_in_a_table(page: Page) -> None:
         "Plan size is unknown of 700 of 1,200 cases in “Visited” (14 % of them go on).",
         "Not shown, but in fct_measures: Plan size & region.",
         "20 points or more below the stage's total",
-        "The last 13 mature weeks, 1 Jan to 31 Mar 2024; n from 20 to 700 a cell.",
+        "The last 13 mature weeks, 1 Jan to 31 Mar 2024; n = 20 to 700 a cell.",
         f"Plan size Visited Signed up {HOSTILE} Offer sent "
         "All 50 % of 1,200 40 % of 400 80 % of 100 8.9 % of 56 "
         "big 100 % of 500 48 % of 280 no cases no cases "

@@ -19,6 +19,7 @@ from orchestration.report.words import (
     days,
     difference,
     in_words,
+    n_of,
     quantities,
     readable,
     team,
@@ -175,8 +176,8 @@ def _effects(
     axis = {"share": "points better, right of zero", "days": None}.get(
         unit, f"{unit} better, right of zero"
     )
-    sizes = [row.n for row in readouts if row.n]
-    sized = f"n = {count(min(sizes))} to {count(max(sizes))} cases; " if sizes else ""
+    counted_in = [row.n for row in readouts if row.n]
+    sized = f"{n_of(counted_in)} cases; " if counted_in else ""
     last = max((row.ended_on or row.readout_on or row.started_on) for row in readouts)
     return Figure(
         f"actions-{number}",

@@ -10,7 +10,7 @@ from orchestration.report.charts.dots import Dot
 from orchestration.report.names import Names
 from orchestration.report.parts import Block, Figure, Key, Table
 from orchestration.report.reading import Journey, Publication
-from orchestration.report.words import count, counted, day, days, percent
+from orchestration.report.words import count, counted, day, days, n_of, percent
 
 # Pairs in a chart; all are in gap_touchpoints.
 SHOWN = 8
@@ -209,11 +209,10 @@ def _figure(
         f"others {other}"
         for row, (value, other) in zip(found, cells, strict=True)
     )
-    sizes = [row.n for row in found]
     return Figure(
         chart_id,
         title,
-        caption=f"{what}. n = {count(min(sizes))} to {count(max(sizes))} hand-offs a pair"
+        caption=f"{what}. {n_of(row.n for row in found)} hand-offs a pair"
         f"{_since(moves)}. On top where most days were lost beyond the others: what is lost waits "
         "to the window's end, so the order is not that of the medians. Source: gap_touchpoints.",
         label=f"{title}, {called.journey(journey.journey_id)}: {spoken}.",

@@ -13,6 +13,7 @@ from orchestration.report.words import (
     count,
     counted,
     interval,
+    n_of,
     period,
     quantity,
 )
@@ -73,7 +74,7 @@ def score_figure(
     return Figure(
         chart_id,
         title,
-        caption=f"{caption} n = {count(shown[-1].n)} to {count(shown[0].n)} a stage"
+        caption=f"{caption} {n_of(row.n for row in shown)} a stage"
         + (f", {counted(more, 'stage')} with fewer left out" if more else "")
         + f"; the last 13 whole weeks, {span(shown)}. Source: fct_measures.",
         label=f"{title}, {metric.label}: "

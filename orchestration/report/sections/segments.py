@@ -30,6 +30,7 @@ from orchestration.report.words import (
     in_words,
     interval,
     listed,
+    n_of,
     percent,
     percents,
     quantity,
@@ -206,7 +207,6 @@ def _figure(grid: Grid, metric: Metric, called: Names, chart_id: str, most: floa
     name = in_words(grid.dimension)
     journey = grid.stages[0].journey_id
     names = {stage.stage_id: called.stage(journey, stage.stage_id) for stage in grid.stages}
-    sizes = [measure.n for measure in grid.measures.values()]
     lagging = [
         f"{segment} in {names[stage]} {percent(measure.value)}"
         for segment in grid.segments
@@ -214,13 +214,14 @@ def _figure(grid: Grid, metric: Metric, called: Names, chart_id: str, most: floa
         if (measure := grid.measures.get((segment, stage))) is not None
         and _verdict(grid, segment, stage) == "lagging"
     ]
+    known = n_of(measure.n for measure in grid.measures.values())
     rest = f" {counted(grid.left_out, 'smaller segment')} not shown." if grid.left_out else ""
     return Figure(
         chart_id,
         title=f"By {name.lower()}",
         caption=f"Share of the cases entering a stage that go on to a later one, by {name.lower()}"
-        f". {span(list(grid.totals.values()))}; n from {count(min(sizes))} to "
-        f"{count(max(sizes))} a cell.{rest} Source: fct_measures, verdicts from gap_ranking.",
+        f". {span(list(grid.totals.values()))}; {known} a cell.{rest} "
+        "Source: fct_measures, verdicts from gap_ranking.",
         label=f"{metric.label} by {name.lower()} and stage, {called.journey(journey)}. "
         + "; ".join(
             f"{names[stage.stage_id]}: all {percent(grid.totals[stage.stage_id].value)}"

@@ -22,6 +22,7 @@ from orchestration.report.words import (
     in_words,
     interval,
     measured,
+    n_of,
     period,
     quantities,
     quantity,
@@ -145,8 +146,7 @@ class _StagesChart:
             self.chart_id,
             self.title,
             caption=f"{whose}{self._what()}. {span(known)}; "
-            f"n from {count(min(measure.n for measure in known))} to "
-            f"{count(max(measure.n for measure in known))} a stage.{_too_few(shown)} "
+            f"{n_of(measure.n for measure in known)} a stage.{_too_few(shown)} "
             f"Source: fct_measures, benchmarks from gap_ranking.",
             label=f"{self.title}, {self.journey}{'' if segment == ALL else f', {segment.title}'}: "
             f"{spoken}.",

@@ -18,6 +18,7 @@ from orchestration.report.words import (
     day,
     in_words,
     interval,
+    n_of,
     period,
     quantity,
 )
@@ -95,8 +96,7 @@ def _trend(
     top: float,
 ) -> Figure:
     settled = [week for week in weeks if not charts.is_faded(week)]
-    sizes = [week.n for week in weeks]
-    counts = f"n = {count(min(sizes))} to {count(max(sizes))} cases a week"
+    counts = f"{n_of(week.n for week in weeks)} cases a week"
     latest = (
         f"newest week that counts, {day(settled[-1].period_start)}: "
         f"{quantity(settled[-1].value, metric)} of {count(settled[-1].n)}"

@@ -27,6 +27,7 @@ from orchestration.report.words import (
     day,
     in_words,
     interval,
+    n_of,
     percent,
     period,
     quantity,
@@ -245,7 +246,7 @@ def _month_figure(months: Sequence[Measure], metric: Metric, called: Names) -> F
         f"voice-{metric.metric_id}-months",
         title,
         caption=f"Dot and line: score and 95{NBSP}% interval; hollow: fewer than {ENOUGH}. "
-        f"n = {count(min(row.n for row in most))} to {count(max(row.n for row in most))} a month, "
+        f"{n_of(row.n for row in most)} a month, "
         f"{span(most)}. Source: fct_measures.",
         label=f"{title} by month: "
         + "; ".join(
