@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 # Parsing needs a warehouse to connect to, not a built one.
 LINT_ENV := JOURNEY_GAPS_HOME=build/lint DBT_TARGET_PATH=build/lint/dbt DBT_LOG_PATH=build/lint/logs
 DEMO_HOME := .journey-gaps/demo
+SUPERSET := build/superset
 
-.PHONY: setup demo dev test test-proofs test-faults test-engines lint format contracts docs bench growth audit lock clean
+.PHONY: setup demo dev test test-proofs test-faults test-engines test-bi lint format contracts docs bench growth audit lock clean
 
 setup: $(VENV)/.installed
 
@@ -28,7 +29,7 @@ dev: setup  ## Dagster's UI on 127.0.0.1:3000, on the demo.
 
 test: setup  ## All tests on the embedded default.
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/engines \
-		--ignore tests/proofs --ignore tests/faults \
+		--ignore tests/proofs --ignore tests/faults --ignore tests/bi \
 		--no-loadscope-reorder --durations 15
 
 test-proofs: setup  ## What takes many builds: second runs, late data, any order, planted truths, coverage.
@@ -39,6 +40,14 @@ test-faults: setup  ## Runs killed, disks filled, files damaged; with FAULT_MOME
 
 test-engines: setup  ## The same rows on PostgreSQL as on DuckDB, and what only a server does.
 	$(BIN)/python -m pytest tests/engines --capture no --durations 15
+
+test-bi: setup $(SUPERSET)/.installed  ## Superset imports bi/superset.zip and draws it, on DuckDB and PostgreSQL.
+	SUPERSET_PROGRAMS=$(SUPERSET)/bin $(BIN)/python -m pytest --durations 15 tests/bi
+
+$(SUPERSET)/.installed: bi/superset-requirements.txt
+	$(PYTHON) -m venv $(SUPERSET)
+	$(SUPERSET)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 lint: setup  ## Style, types and the rules of the architecture.
 	$(BIN)/ruff check .
