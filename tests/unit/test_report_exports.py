@@ -151,6 +151,7 @@ def test_ranked_gaps_are_a_table_that_dagster_shows_at_once() -> None:
 
 def test_bars_end_at_the_value_and_the_line_stands_at_the_benchmark() -> None:
     ranked = {"priority_rank": 1, "segment_dimension": "all", "stage_id": "signed_up"}
+    ranked |= {"metric_id": "conversion_rate"}
     rows = [
         {**ranked, "value": 0.4, "benchmark_value": 0.8},
         {**ranked, "value": 4.0, "benchmark_value": 2.0, "stage_id": "<b>&" * 9},
@@ -165,7 +166,10 @@ def test_bars_end_at_the_value_and_the_line_stands_at_the_benchmark() -> None:
     # The longest bar is twice the benchmark: 200 pixels.
     assert found == ["M0 0h50v16H0", "M0 20h200v16H0"]
     assert line == "M100 0v40"
-    assert [text.text for text in drawing.iter(f"{SVG}text")] == ["Signed up", ("<b>&" * 9)[:22]]
+    assert [text.text for text in drawing.iter(f"{SVG}text")] == [
+        "Signed up: conversion rate",
+        ("<b>&" * 9)[:34],
+    ]
     assert bars(rows[2:]) == ""
     longest = {**ranked, "value": 1.0, "benchmark_value": 7.0, "stage_id": "m" * 60}
     assert len(bars([longest] * (BARS + 2))) < SHOWN

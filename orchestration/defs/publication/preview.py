@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Characters of Markdown that the UI shows at once.
 SHOWN = 1000
 # Gaps in the small picture, their labels' characters, its pixels; it must stay below SHOWN.
-BARS, LABEL = 3, 22
+BARS, LABEL = 3, 34
 _ROW, _FULL, _ROOM = 20, 200, 40
 _COLUMNS = {"rank": "int", "gap": "string", "n": "int"}
 
@@ -61,7 +61,10 @@ def bars(gaps: Sequence[Mapping[str, Any]]) -> str:
     SVG image below SHOWN characters. Empty where there are none above zero.
     """
     rows = [
-        (in_words(gap["stage_id"])[:LABEL], gap["value"] / gap["benchmark_value"])
+        (
+            f"{in_words(gap['stage_id'])}: {in_words(gap['metric_id']).lower()}"[:LABEL],
+            gap["value"] / gap["benchmark_value"],
+        )
         for gap in gaps
         if gap["priority_rank"] is not None
         and gap["segment_dimension"] == "all"
@@ -79,7 +82,7 @@ def bars(gaps: Sequence[Mapping[str, Any]]) -> str:
     height = _ROW * len(rows)
     svg = (
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{_FULL + _ROOM}' height='{height}'"
-        f" font-size='12'>{drawn}"
+        f" font-family='sans-serif' font-size='12'>{drawn}"
         f"<path stroke='#000' d='M{per_benchmark:.0f} 0v{height}'/></svg>"
     )
     encoded = b64encode(svg.encode()).decode("ascii")
