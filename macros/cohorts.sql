@@ -87,7 +87,7 @@ measures as (
         cells.journey_id,
         {{ "'" ~ metric_id ~ "'" if metric_id else "cells.metric_id" }} as metric_id,
         cells.stage_id,
-        null::varchar as touchpoint_id,
+        null::{{ type_text() }} as touchpoint_id,
         cells.segment_dimension,
         cells.segment_value,
         cells.period_grain,

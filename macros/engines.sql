@@ -5,6 +5,10 @@
 {% macro default__type_double() -%} double precision {%- endmacro %}
 {% macro spark__type_double() -%} double {%- endmacro %}
 
+{% macro type_text() -%} {{ return(adapter.dispatch("type_text")()) }} {%- endmacro %}
+{% macro default__type_text() -%} varchar {%- endmacro %}
+{% macro spark__type_text() -%} string {%- endmacro %}
+
 {#- Microseconds since 1970 of a UTC timestamp: whole numbers compare equal everywhere. -#}
 {% macro epoch_us(moment) -%}
     {{ return(adapter.dispatch("epoch_us")(moment)) }}

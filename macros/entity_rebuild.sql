@@ -159,8 +159,8 @@
         select journey_id, journey_hash, through_load_id from {{ state }}
     {%- else -%}
         select
-            null::varchar as journey_id,
-            null::varchar as journey_hash,
+            null::{{ type_text() }} as journey_id,
+            null::{{ type_text() }} as journey_hash,
             null::bigint as through_load_id
         where false
     {%- endif -%}

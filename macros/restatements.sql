@@ -4,13 +4,13 @@
 {% macro previous_measures() -%}
     {%- set columns = {
         "run_number": "bigint",
-        "journey_id": "varchar",
-        "metric_id": "varchar",
-        "stage_id": "varchar",
-        "touchpoint_id": "varchar",
-        "segment_dimension": "varchar",
-        "segment_value": "varchar",
-        "period_grain": "varchar",
+        "journey_id": type_text(),
+        "metric_id": type_text(),
+        "stage_id": type_text(),
+        "touchpoint_id": type_text(),
+        "segment_dimension": type_text(),
+        "segment_value": type_text(),
+        "period_grain": type_text(),
         "period_start": "date",
         "period_end": "date",
         "n": "bigint",
@@ -20,7 +20,7 @@
         "ci_high": type_double(),
         "as_of": "timestamp",
         "through_load_id": "bigint",
-        "definition_hash": "varchar",
+        "definition_hash": type_text(),
     } -%}
     {%- set state = measure_state_relation() -%}
     {%- if state is not none -%}

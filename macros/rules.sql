@@ -63,7 +63,7 @@
 {% macro map_line(table, columns) -%}
     '{{ table }}'
     {%- for column in columns %}
-    || chr(31) || coalesce(({{ column }})::varchar, chr(30))
+    || chr(31) || coalesce(({{ column }})::{{ type_text() }}, chr(30))
     {%- endfor %}
 {%- endmacro %}
 

@@ -23,7 +23,7 @@
 {% macro record_value(records, dimensions, source_name) -%}
     case {{ dimensions }}.source_column
         {%- for column in record_columns(source_name) %}
-        when '{{ column }}' then {{ records }}.{{ column }}::varchar
+        when '{{ column }}' then {{ records }}.{{ column }}::{{ type_text() }}
         {%- endfor %}
     end
 {%- endmacro %}
@@ -45,7 +45,7 @@
         {{ source_name }}.content_hash,
         {{ took_place_at is none }} as has_history,
         {{ ids | join(" || ':' || ") }} as record_id,
-        {% if took_place_at %}{{ source_name }}.customer_id{% else %}null::varchar{% endif %}
+        {% if took_place_at %}{{ source_name }}.customer_id{% else %}null::{{ type_text() }}{% endif %}
             as customer_id,
         {{ record_value(source_name, "wanted_columns", source_name) }} as record_value
     from wanted_columns

@@ -10,20 +10,20 @@
     {%- set thousands = "floor(" ~ whole ~ " / 1000e0)::bigint" -%}
     {%- set millions = "floor(" ~ whole ~ " / 1000000e0)::bigint" -%}
     case
-        when {{ whole }} < 1000 then ({{ whole }})::varchar
+        when {{ whole }} < 1000 then ({{ whole }})::{{ type_text() }}
         when {{ whole }} < 1000000
-            then ({{ thousands }})::varchar || ',' || {{ last_digits(whole, 3) }}
+            then ({{ thousands }})::{{ type_text() }} || ',' || {{ last_digits(whole, 3) }}
         when {{ whole }} < 1000000000
-            then ({{ millions }})::varchar || ',' || {{ last_digits(thousands, 3) }}
+            then ({{ millions }})::{{ type_text() }} || ',' || {{ last_digits(thousands, 3) }}
             || ',' || {{ last_digits(whole, 3) }}
-        else (floor({{ whole }} / 1000000000e0)::bigint)::varchar
+        else (floor({{ whole }} / 1000000000e0)::bigint)::{{ type_text() }}
             || ',' || {{ last_digits(millions, 3) }}
             || ',' || {{ last_digits(thousands, 3) }}
             || ',' || {{ last_digits(whole, 3) }}
     end
 {%- endmacro %}
 {% macro last_digits(whole, digits) -%}
-    lpad(mod({{ whole }}, {{ 10 ** digits }})::varchar, {{ digits }}, '0')
+    lpad(mod({{ whole }}, {{ 10 ** digits }})::{{ type_text() }}, {{ digits }}, '0')
 {%- endmacro %}
 
 {#- One decimal, which is left out where it is 0: 40.6, 60, 1,234.5; not negative. -#}
@@ -32,7 +32,7 @@
     {{ grouped_text("floor(" ~ tenths ~ " / 10e0)::bigint") }}
     || case
         when mod({{ tenths }}, 10) = 0 then ''
-        else '.' || mod({{ tenths }}, 10)::varchar
+        else '.' || mod({{ tenths }}, 10)::{{ type_text() }}
     end
 {%- endmacro %}
 
@@ -91,7 +91,7 @@
 {% macro times_text(ratio) -%}
     case
         when {{ ratio }} >= 1.095 then {{ decimal_text(ratio) }}
-        else (floor({{ nearest_whole(ratio ~ " * 100") }} / 100e0)::bigint)::varchar
+        else (floor({{ nearest_whole(ratio ~ " * 100") }} / 100e0)::bigint)::{{ type_text() }}
             || '.' || {{ last_digits(nearest_whole(ratio ~ " * 100"), 2) }}
     end || ' times'
 {%- endmacro %}
@@ -137,5 +137,5 @@
 
 {#- A touchpoint with the share of the cases that met it. -#}
 {% macro met_by() -%}
-    touchpoint_id || ' (' || (100 * case_share)::decimal(18, 0)::varchar || ' %)'
+    touchpoint_id || ' (' || (100 * case_share)::decimal(18, 0)::{{ type_text() }} || ' %)'
 {%- endmacro %}

@@ -14,7 +14,7 @@
             || {{ percent_text("share") }} || ' of the source, '
             || case when n_affected = 1 then 'is' else 'are' end
             || ' on no stage and no touchpoint; the last was on '
-            || last_seen_at::date::varchar || '.'
+            || last_seen_at::date::{{ type_text() }} || '.'
         when 'no_owner'
             then case
                 when n = 0 then 'Nobody owns ' || touchpoint_name || ', and it was never seen.'
@@ -22,7 +22,7 @@
                     then 'Nobody owns ' || touchpoint_name || ': '
                     || {{ counted_text("n", "'event'", "'events'") }} || ' of '
                     || {{ counted_text("entities", "'entity'", "'entities'") }}
-                    || ', the last on ' || last_seen_at::date::varchar || '.'
+                    || ', the last on ' || last_seen_at::date::{{ type_text() }} || '.'
                 else
                     'Of ' || {{ counted_text("n", "'event'", "'events'") }} || ' of '
                     || touchpoint_name || ' ' || {{ percent_text("share") }}
@@ -70,7 +70,7 @@
 {% macro hand_off_words() -%}
     pair || ' at ' || {{ words_text("stage_id") }} || ' (' || journey_name || '): '
     || case
-        when n = 0 then 'no window of ' || window_days::varchar || ' days is over yet'
+        when n = 0 then 'no window of ' || window_days::{{ type_text() }} || ' days is over yet'
         else
             'of ' || {{ counted_text("n", "'case'", "'cases'") }} || ' '
             || {{ percent_text("share") }} || ' did not go on within '

@@ -184,7 +184,7 @@ experiences as (
     select distinct
         unit_number,
         'contacted support' as base,
-        null::varchar as driver
+        null::{{ type_text() }} as driver
     from unit_contacts
     union all
     select distinct
@@ -221,7 +221,7 @@ experiences as (
     select
         unit_number,
         'answered ' || survey as base,
-        null::varchar as driver
+        null::{{ type_text() }} as driver
     from judged_scores
     where is_low is not null
     union all

@@ -58,15 +58,15 @@ exposures as (
     select
         unit_number,
         'entries' as base,
-        null::varchar as driver_kind,
-        null::varchar as driver
+        null::{{ type_text() }} as driver_kind,
+        null::{{ type_text() }} as driver
     from units
     union all
     select
         unit_number,
         'at landmark' as base,
-        null::varchar as driver_kind,
-        null::varchar as driver
+        null::{{ type_text() }} as driver_kind,
+        null::{{ type_text() }} as driver
     from units
     where is_at_landmark
     union all
@@ -130,8 +130,8 @@ exposures as (
     select
         unit_number,
         origin as base,
-        null::varchar as driver_kind,
-        null::varchar as driver
+        null::{{ type_text() }} as driver_kind,
+        null::{{ type_text() }} as driver
     from paths
     where previous_us is not null
     union all

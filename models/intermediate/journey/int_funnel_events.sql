@@ -99,7 +99,7 @@ other_events as (
         false as is_exclusion,
         true as is_shared,
         null::integer as step_number,
-        null::varchar as held_value
+        null::{{ type_text() }} as held_value
     from other_rows
     inner join strict_funnels
         on other_rows.journey_id = strict_funnels.journey_id

@@ -20,7 +20,7 @@ seen_segments as (
 segments as (
     select
         0 as segment_number,
-        null::varchar as journey_id,
+        null::{{ type_text() }} as journey_id,
         'all' as segment_dimension,
         'all' as segment_value,
         true as is_ranked,

@@ -98,9 +98,9 @@ moves as (
         stage_order,
         stage_id,
         stage_kind,
-        null::varchar as next_stage_id,
+        null::{{ type_text() }} as next_stage_id,
         null::integer as next_stage_order,
-        null::varchar as transition_kind
+        null::{{ type_text() }} as transition_kind
     from numbered_stages
 ),
 

@@ -191,7 +191,7 @@ candidates as (
         amount,
         0 as visit_place,
         null::timestamp as closed_at,
-        null::varchar as opportunity_id
+        null::{{ type_text() }} as opportunity_id
     from named_deals
     union all
     select
@@ -214,11 +214,11 @@ candidates as (
         journey_id,
         entity_id,
         attempt_number,
-        null::varchar as currency,
+        null::{{ type_text() }} as currency,
         amount,
         visit_place,
         null::timestamp as closed_at,
-        null::varchar as opportunity_id
+        null::{{ type_text() }} as opportunity_id
     from event_values
     where
         amount > -1e15

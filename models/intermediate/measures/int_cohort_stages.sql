@@ -40,7 +40,7 @@ value_journeys as (
 
 cohort_stages as (
     select
-        null::varchar as metric_id,
+        null::{{ type_text() }} as metric_id,
         journey_id,
         stage_id,
         stage_order,

@@ -78,7 +78,7 @@ judged as (
         verbatims.*,
         'feedback_unclassified_rate' as metric_id,
         ':(verbatim)' as unit,
-        null::varchar as only_dimension,
+        null::{{ type_text() }} as only_dimension,
         0 as window_days,
         classified.response_id is null as is_reached
     from verbatims
@@ -89,7 +89,7 @@ judged as (
         *,
         'feedback_follow_up_rate' as metric_id,
         '' as unit,
-        null::varchar as only_dimension,
+        null::{{ type_text() }} as only_dimension,
         14 as window_days,
         coalesce(follow_up_us <= {{ follow_up_us }}, false) as is_reached
     from verbatims

@@ -48,7 +48,7 @@ anchors as (
         observations.stage_id,
         'success' as outcome,
         journeys.conversion_window_days as to_day,
-        null::varchar as due_property,
+        null::{{ type_text() }} as due_property,
         journeys.conversion_window_days as journey_window_days,
         true as is_success,
         0 as from_day,

@@ -137,7 +137,7 @@ units as (
             journey_id,
             stage_id,
             unit_id,
-            null::varchar as only_dimension,
+            null::{{ type_text() }} as only_dimension,
             entity_id,
             attempt_number,
             visit_number,

@@ -99,7 +99,7 @@ timed as (
 durations as (
     select
         *,
-        null::varchar as only_dimension,
+        null::{{ type_text() }} as only_dimension,
         7 as window_days,
         calendar_us as duration_us,
         answer_kind || '_time' as metric_family
@@ -108,7 +108,7 @@ durations as (
     union all
     select
         *,
-        null::varchar as only_dimension,
+        null::{{ type_text() }} as only_dimension,
         7 as window_days,
         case when working_us < 0 then 0 else working_us end as duration_us,
         answer_kind || '_working_time' as metric_family

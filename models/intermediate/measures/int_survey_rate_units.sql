@@ -17,7 +17,7 @@ units as (
         questions.journey_id,
         questions.stage_id,
         'survey_question:' || responses.response_id as unit_id,
-        null::varchar as only_dimension,
+        null::{{ type_text() }} as only_dimension,
         questions.entity_id,
         questions.attempt_number,
         questions.visit_number,

@@ -19,7 +19,7 @@ units as (
         answers.journey_id,
         answers.stage_id,
         'survey_response:' || responses.response_id as unit_id,
-        null::varchar as only_dimension,
+        null::{{ type_text() }} as only_dimension,
         answers.entity_id,
         answers.attempt_number,
         answers.visit_number,

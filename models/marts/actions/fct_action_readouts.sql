@@ -271,10 +271,10 @@ reasoned as (
     select
         *,
         case obstacle
-            when 'not_started' then 'It starts on ' || started_on::varchar || '.'
+            when 'not_started' then 'It starts on ' || started_on::{{ type_text() }} || '.'
             when 'not_due'
                 then coalesce(
-                    'It is read once, on ' || readout_on::varchar
+                    'It is read once, on ' || readout_on::{{ type_text() }}
                     || ', when the outcomes until then are in.',
                     'No outcome of the stage is known yet.'
                 )
@@ -292,19 +292,19 @@ reasoned as (
                 then 'Everybody was assigned to the control arm.'
             when 'several_arms'
                 then
-                    n_in_several_arms::varchar
+                    n_in_several_arms::{{ type_text() }}
                     || ' customers were assigned to several arms.'
             when 'unequal_split'
                 then
-                    'Sample-ratio mismatch: the ' || n_experiment::varchar
+                    'Sample-ratio mismatch: the ' || n_experiment::{{ type_text() }}
                     || ' customers assigned are not split equally (p < 0.001).'
             when 'empty_arm'
                 then
                     'An arm has no case that had its window: '
-                    || before_n::varchar || ' of ' || control_arm || ', '
-                    || after_n::varchar || ' of ' || arm || '.'
+                    || before_n::{{ type_text() }} || ' of ' || control_arm || ', '
+                    || after_n::{{ type_text() }} || ' of ' || arm || '.'
             when 'nothing_complete'
-                then 'No case since ' || started_on::varchar || ' has had its window.'
+                then 'No case since ' || started_on::{{ type_text() }} || ' has had its window.'
             when 'nothing_before'
                 then 'No case had its window and entered 13 weeks before the start.'
             when 'no_control'

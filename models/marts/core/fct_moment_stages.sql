@@ -7,14 +7,14 @@ moments as (
 cases as (
     select
         *,
-        journey_id || ':' || entity_id || ':' || attempt_number::varchar as case_id
+        journey_id || ':' || entity_id || ':' || attempt_number::{{ type_text() }} as case_id
     from moments
 ),
 
 visits as (
     select
         *,
-        case_id || ':' || visit_number::varchar as visit_id
+        case_id || ':' || visit_number::{{ type_text() }} as visit_id
     from cases
 ),
 

@@ -37,7 +37,7 @@ seen as (
         visits.entered_working_us,
         visit_touchpoints.touchpoint_id,
         visits.journey_id || ':' || visits.entity_id
-        || ':' || visits.attempt_number::varchar as case_id,
+        || ':' || visits.attempt_number::{{ type_text() }} as case_id,
         case
             when journeys.entity <> 'customer' then visits.other_customer_id
             when {{ is_identified('journeys.entity', 'visits.entity_id') }}
@@ -109,7 +109,7 @@ known_times as (
 named_visits as (
     select
         *,
-        case_id || ':' || visit_number::varchar as visit_id,
+        case_id || ':' || visit_number::{{ type_text() }} as visit_id,
         case when time_in_stage_us is not null then working_us end
             as working_time_in_stage_us
     from known_times

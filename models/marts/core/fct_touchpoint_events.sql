@@ -176,7 +176,7 @@ placed_rows as (
         seen_rows.journey_id || ':' || seen_rows.source
         || ':' || seen_rows.source_row_id as touchpoint_event_id,
         visits.journey_id || ':' || visits.entity_id
-        || ':' || visits.attempt_number::varchar as case_id,
+        || ':' || visits.attempt_number::{{ type_text() }} as case_id,
         {{ epoch_us('responses.responded_at') }}
         - {{ epoch_us('seen_rows.occurred_at') }} as response_us,
         {{ epoch_us('seen_rows.observed_through') }}
@@ -220,7 +220,7 @@ final as (
         responded_at,
         response_us,
         observed_through,
-        case_id || ':' || visit_number::varchar as visit_id,
+        case_id || ':' || visit_number::{{ type_text() }} as visit_id,
         -- Late is also what has no answer when its time is over.
         case
             when response_us > target_us then true

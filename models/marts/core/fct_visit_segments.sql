@@ -10,8 +10,8 @@ named_visits as (
     select
         *,
         journey_id || ':' || entity_id
-        || ':' || attempt_number::varchar
-        || ':' || visit_number::varchar as visit_id
+        || ':' || attempt_number::{{ type_text() }}
+        || ':' || visit_number::{{ type_text() }} as visit_id
     from visit_dimensions
 ),
 

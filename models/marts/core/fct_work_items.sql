@@ -339,8 +339,8 @@ items as (
         null::timestamp as scheduled_at,
         null::timestamp as started_at,
         null::timestamp as completed_at,
-        null::varchar as started_by,
-        null::varchar as completed_by,
+        null::{{ type_text() }} as started_by,
+        null::{{ type_text() }} as completed_by,
         'stray' as item_state,
         stray_rows as log_rows,
         null::bigint as queue_us,
@@ -458,7 +458,7 @@ final as (
         previous_items.previous_by,
         numbered_items.journey_id || ':' || numbered_items.entity_id
         || ':' || numbered_items.activity
-        || ':' || numbered_items.item_number::varchar as work_item_id,
+        || ':' || numbered_items.item_number::{{ type_text() }} as work_item_id,
         {{ epoch_us('numbered_items.started_at') }}
         - {{ epoch_us('previous_items.previous_completed_at') }} as idle_us,
         coalesce(previous_items.previous_by <> numbered_items.started_by, false)

@@ -135,9 +135,9 @@ scenarios as (
         journey_id,
         journey_id || ':as_is' as scenario_id,
         'as_is' as scenario_kind,
-        null::varchar as gap_ids,
-        null::varchar as stage_ids,
-        null::varchar as lever_names
+        null::{{ type_text() }} as gap_ids,
+        null::{{ type_text() }} as stage_ids,
+        null::{{ type_text() }} as lever_names
     from chains
     union all
     select

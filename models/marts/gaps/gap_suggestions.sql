@@ -122,7 +122,7 @@ judged as (
             when teams.teams is null then 'no touchpoint is known there'
             when teams.unowned = 1 then 'a touchpoint there has no owner'
             when teams.teams > 2
-                then teams.teams::varchar || ' teams have a part in it'
+                then teams.teams::{{ type_text() }} || ' teams have a part in it'
             when
                 untreated_gaps.severity >= ln(3::{{ type_double() }})
                 and untreated_gaps.reach >= 0.5

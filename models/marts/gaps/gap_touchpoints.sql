@@ -151,12 +151,12 @@ touchpoint_findings as (
 findings as (
     select
         'unmapped_event' as finding_kind,
-        null::varchar as journey_id,
-        null::varchar as stage_id,
-        null::varchar as touchpoint_id,
+        null::{{ type_text() }} as journey_id,
+        null::{{ type_text() }} as stage_id,
+        null::{{ type_text() }} as touchpoint_id,
         source,
         event_name,
-        null::varchar as pair,
+        null::{{ type_text() }} as pair,
         source_events as n,
         events as n_affected,
         events::{{ type_double() }} as weight,
@@ -170,17 +170,17 @@ findings as (
         null::{{ type_double() }} as other_median_wait_days,
         null::{{ type_double() }} as excess_days,
         null::boolean as has_rules,
-        null::varchar as warning
+        null::{{ type_text() }} as warning
     from unmapped_events
     union all
     select
         finding_kind,
-        null::varchar as journey_id,
-        null::varchar as stage_id,
+        null::{{ type_text() }} as journey_id,
+        null::{{ type_text() }} as stage_id,
         touchpoint_id,
-        null::varchar as source,
-        null::varchar as event_name,
-        null::varchar as pair,
+        null::{{ type_text() }} as source,
+        null::{{ type_text() }} as event_name,
+        null::{{ type_text() }} as pair,
         n,
         n_affected,
         weight,
@@ -194,16 +194,16 @@ findings as (
         null::{{ type_double() }} as other_median_wait_days,
         null::{{ type_double() }} as excess_days,
         has_rules,
-        null::varchar as warning
+        null::{{ type_text() }} as warning
     from touchpoint_findings
     union all
     select
         'overlapping_rules' as finding_kind,
-        null::varchar as journey_id,
-        null::varchar as stage_id,
-        null::varchar as touchpoint_id,
+        null::{{ type_text() }} as journey_id,
+        null::{{ type_text() }} as stage_id,
+        null::{{ type_text() }} as touchpoint_id,
         double_matches.source,
-        null::varchar as event_name,
+        null::{{ type_text() }} as event_name,
         touchpoints.name || ', ' || other_touchpoints.name as pair,
         double_matches.events_of_either as n,
         double_matches.events as n_affected,
@@ -218,7 +218,7 @@ findings as (
         null::{{ type_double() }} as other_median_wait_days,
         null::{{ type_double() }} as excess_days,
         true as has_rules,
-        null::varchar as warning
+        null::{{ type_text() }} as warning
     from double_matches
     inner join touchpoints
         on double_matches.touchpoint_id = touchpoints.touchpoint_id
@@ -231,8 +231,8 @@ findings as (
         journey_id,
         stage_id,
         touchpoint_id,
-        null::varchar as source,
-        null::varchar as event_name,
+        null::{{ type_text() }} as source,
+        null::{{ type_text() }} as event_name,
         hand_off as pair,
         n,
         lost as n_affected,
@@ -258,10 +258,10 @@ findings as (
     select
         'back_moves_between_owners' as finding_kind,
         move_counts.journey_id,
-        null::varchar as stage_id,
-        null::varchar as touchpoint_id,
-        null::varchar as source,
-        null::varchar as event_name,
+        null::{{ type_text() }} as stage_id,
+        null::{{ type_text() }} as touchpoint_id,
+        null::{{ type_text() }} as source,
+        null::{{ type_text() }} as event_name,
         move_counts.pair,
         move_counts.moves as n,
         move_counts.back_moves as n_affected,
@@ -276,7 +276,7 @@ findings as (
         null::{{ type_double() }} as other_median_wait_days,
         null::{{ type_double() }} as excess_days,
         null::boolean as has_rules,
-        null::varchar as warning
+        null::{{ type_text() }} as warning
     from move_counts
     left join median_back_moves
         on

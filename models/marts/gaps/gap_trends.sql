@@ -292,7 +292,7 @@ sentences as (
             when value = previous_value then ' stayed at ' || value_text
             else ' went from ' || previous_text || ' to ' || value_text
         end
-        || ' in ' || period_text || of_text || period_start::varchar || ': '
+        || ' in ' || period_text || of_text || period_start::{{ type_text() }} || ': '
         || case
             when not is_mature then 'the window is not over yet'
             when is_partial then 'part of it lies outside the data'

@@ -226,7 +226,7 @@ described as (
             when medians.p50_value_us is null
                 then
                     'fewer than half reached it within '
-                    || cells.window_days::varchar || ' days'
+                    || cells.window_days::{{ type_text() }} || ' days'
         end as days_note,
         coalesce(satisfaction.csat_answers, 0)::bigint as csat_n,
         coalesce(satisfaction.nps_answers, 0)::bigint as nps_n,

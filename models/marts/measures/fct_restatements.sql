@@ -57,7 +57,7 @@ both_measures as (
         null::{{ type_double() }} as previous_ci_high,
         null::timestamp as previous_as_of,
         null::bigint as previous_through_load_id,
-        null::varchar as previous_definition_hash
+        null::{{ type_text() }} as previous_definition_hash
     from mature_measures
     union all
     select

@@ -103,7 +103,7 @@ measures as (
         cells.journey_id,
         intervals.metric_id,
         cells.stage_id,
-        null::varchar as touchpoint_id,
+        null::{{ type_text() }} as touchpoint_id,
         cells.segment_dimension,
         cells.segment_value,
         cells.period_grain,
