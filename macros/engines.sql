@@ -40,20 +40,20 @@
     to_utc_timestamp({{ wall_clock }}, {{ time_zone }})
 {%- endmacro %}
 
-{#- One row per day from one date to another, both included, as a select item. -#}
+{#- One row per day from one date to another, both included, as a select item: a date. -#}
 {% macro unnest_days(first_date, last_date) -%}
     {{ return(adapter.dispatch("unnest_days")(first_date, last_date)) }}
 {%- endmacro %}
 {% macro default__unnest_days(first_date, last_date) -%}
     generate_series(
         ({{ first_date }})::timestamp, ({{ last_date }})::timestamp, interval '1 day'
-    )
+    )::date
 {%- endmacro %}
 {% macro duckdb__unnest_days(first_date, last_date) -%}
-    unnest(generate_series({{ first_date }}, {{ last_date }}, interval '1 day'))
+    unnest(generate_series({{ first_date }}, {{ last_date }}, interval '1 day'))::date
 {%- endmacro %}
 {% macro spark__unnest_days(first_date, last_date) -%}
-    explode(sequence({{ first_date }}, {{ last_date }}, interval 1 day))
+    explode(sequence(({{ first_date }})::date, ({{ last_date }})::date, interval 1 day))
 {%- endmacro %}
 
 {#- One row per whole number from one to another, both included, as a select item. -#}

@@ -135,7 +135,12 @@
     {{ delete_and_insert(arg_dict, [is_new_on_device(anonymous_id)]) }}
 {% endmacro %}
 
-{% macro delete_and_insert(arg_dict, conditions) %}
+{#- Deletes the target's rows that meet one of the conditions and adds those of the model. -#}
+{% macro delete_and_insert(arg_dict, conditions) -%}
+    {{ return(adapter.dispatch("delete_and_insert")(arg_dict, conditions)) }}
+{%- endmacro %}
+
+{% macro default__delete_and_insert(arg_dict, conditions) %}
     {%- set columns = arg_dict["dest_columns"] | map(attribute="quoted") | join(", ") -%}
     {%- for condition in conditions %}
     delete from {{ arg_dict["target_relation"] }}

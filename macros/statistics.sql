@@ -116,9 +116,9 @@
 {#- The level of a quantile metric, which its name ends with: time_in_stage_p50 is 0.5. -#}
 {% macro quantile_level(metric_id) -%}
     case
-        when {{ metric_id }} like '%\_p50' escape '\' then 0.5e0
-        when {{ metric_id }} like '%\_p75' escape '\' then 0.75e0
-        when {{ metric_id }} like '%\_p90' escape '\' then 0.9e0
+        when right({{ metric_id }}, 4) = '_p50' then 0.5e0
+        when right({{ metric_id }}, 4) = '_p75' then 0.75e0
+        when right({{ metric_id }}, 4) = '_p90' then 0.9e0
     end::{{ type_double() }}
 {%- endmacro %}
 

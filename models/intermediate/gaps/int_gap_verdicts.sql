@@ -56,7 +56,7 @@ response_rates as (
             order by period_start desc
         ) as recency
     from trailing_measures
-    where metric_id like '%\_response\_rate' escape '\'
+    where right(metric_id, 14) = '_response_rate'
 ),
 
 compared as (

@@ -26,7 +26,7 @@ found as (
     inner join patterns
         on
             case
-                when strpos(texts.normal_text, patterns.rare_letters) > 0
+                when position(patterns.rare_letters in texts.normal_text) > 0
                     then {{ finds_pattern(
                         'texts.normal_text', 'patterns.pattern_regex'
                     ) }}

@@ -14,7 +14,7 @@ days as (
         period_number,
         {{ unnest_days(
             'period_start', "(period_end - interval '1' day)::date"
-        ) }}::date as entered_date
+        ) }} as entered_date
     from periods
 ),
 

@@ -16,7 +16,7 @@ extents as (
 ),
 
 days as (
-    select {{ unnest_days('first_date', 'last_date') }}::date as date_day
+    select {{ unnest_days('first_date', 'last_date') }} as date_day
     from extents
 )
 

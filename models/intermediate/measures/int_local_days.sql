@@ -19,7 +19,7 @@ extents as (
 utc_days as (
     select
         time_zone,
-        {{ unnest_days('first_date', 'last_date') }}::date as utc_day
+        {{ unnest_days('first_date', 'last_date') }} as utc_day
     from extents
 ),
 

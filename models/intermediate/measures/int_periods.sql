@@ -16,7 +16,7 @@ progress_stages as (
 stage_days as (
     select
         *,
-        {{ unnest_days('first_date', 'last_date') }}::date as entered_date
+        {{ unnest_days('first_date', 'last_date') }} as entered_date
     from progress_stages
 ),
 

@@ -549,7 +549,7 @@ ranked as (
                 {{ binary_order('driver') }},
                 {{ binary_order('compared_with') }},
                 {{ binary_order('effect_kind') }}
-        ) as driver_rank
+        )::bigint as driver_rank
     from judged_drivers_adjusted
 ),
 

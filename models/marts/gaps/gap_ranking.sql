@@ -129,13 +129,13 @@ ranks as (
             order by
                 priority desc nulls last,
                 {{ binary_order('gap_id') }} asc
-        ) as priority_rank,
+        )::bigint as priority_rank,
         row_number() over (
             partition by segment_dimension = 'all'
             order by
                 lag_factor desc nulls last,
                 {{ binary_order('gap_id') }} asc
-        ) as lag_rank,
+        )::bigint as lag_rank,
         case
             when value_at_stake is not null
                 then row_number() over (
@@ -144,7 +144,7 @@ ranks as (
                         value_at_stake desc nulls last,
                         {{ binary_order('gap_id') }} asc
                 )
-        end as value_rank
+        end::bigint as value_rank
     from family_ranks
     where family_rank = 1
 ),

@@ -325,7 +325,7 @@ ranked_findings as (
             order by
                 weight desc,
                 {{ binary_order('finding_id') }} asc
-        ) as place
+        )::bigint as place
     from named_findings
 ),
 
