@@ -1,11 +1,14 @@
-"""The same rows on PostgreSQL as on DuckDB, of whole runs and of what analysts ask of them."""
+"""The same rows on PostgreSQL and Spark as on DuckDB, of whole runs and of analysts' queries."""
 
 import os
 import random
 import shutil
-from collections.abc import Callable, Set
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Set
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from orchestration.publish.publication import DATABASE, read_manifest
 from orchestration.settings import PROJECT_DIR, Settings, Target
@@ -13,7 +16,8 @@ from orchestration.warehouse.postgres import PostgresWarehouse
 from tests.conftest import Workbench
 from tests.cookbook import differing
 from tests.engines.parity import compare
-from tests.engines.server import journey_gaps, query
+from tests.engines.server import PATIENCE_SECONDS, journey_gaps, query
+from tests.engines.spark_cluster import SparkCluster, wait_until
 
 NewDatabase = Callable[[str], None]
 
@@ -23,19 +27,14 @@ TOLERANCE = 1e-12
 DEMO = PROJECT_DIR / "seeds" / "demo"
 DEMO_MAP = PROJECT_DIR / "seeds" / "journey_map"
 LOAN_MAP = PROJECT_DIR / "examples" / "loan_application"
+# Of some 140 in the schema intermediate.
+MODELS_BEFORE_THE_KILL = 40
 
 
 def run(home: Path, map_dir: Path, landing: Path, target: str, *more: str) -> None:
     flags = ("--home", home, "--map", map_dir, "--landing", landing, "--target", target)
     done = journey_gaps("run", *flags, *more)
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def side_by_side(*chains: Callable[[], None]) -> None:
-    """Chains of runs at the same time: most of a run is Python, on one core."""
-    with ThreadPoolExecutor(len(chains)) as pool:
-        for done in [pool.submit(chain) for chain in chains]:
-            done.result()
 
 
 def divided(landing: Path, folder: Path, tables: tuple[str, ...]) -> tuple[Path, Path]:
@@ -60,47 +59,70 @@ def divided(landing: Path, folder: Path, tables: tuple[str, ...]) -> tuple[Path,
     return first, both
 
 
-def test_the_demo_has_the_same_rows_on_both_engines(
-    tmp_path: Path, new_database: NewDatabase
-) -> None:
-    """A tenth of the rows comes late: PostgreSQL adds it, DuckDB builds all of them at once."""
-    new_database("demo")
-    first, both = divided(DEMO, tmp_path, ("events", "crm_stage_changes"))
+@dataclass(frozen=True)
+class Example:
+    """An example that DuckDB builds in the background, for the other engines to be compared with.
 
-    def on_the_server() -> None:
-        run(tmp_path / "server", DEMO_MAP, first, "postgres")
-        run(tmp_path / "server", DEMO_MAP, both, "postgres")
+    `landings` come one after the other; DuckDB builds the last of them at once.
+    """
 
-    def embedded() -> None:
-        run(tmp_path / "embedded", DEMO_MAP, first, "duckdb")
-        run(tmp_path / "embedded", DEMO_MAP, both, "duckdb", "--full-refresh")
+    name: str
+    map_dir: Path
+    landings: tuple[Path, ...]
+    empty: Set[str]
+    folder: Path
+    embedded: Future[None]
 
-    side_by_side(on_the_server, embedded)
+    def run(self, target: str) -> None:
+        """Build it on another engine, load by load."""
+        for landing in self.landings:
+            run(self.folder / target, self.map_dir, landing, target)
+
+    def assert_parity(self, target: str) -> None:
+        """Compare with what DuckDB published, mart by mart."""
+        self.embedded.result()
+        files = [self.published(engine) / DATABASE for engine in ("duckdb", target)]
+        compared = compare(*files, tolerance=TOLERANCE)
+        # make test-engines shows it
+        print(f"\n{self.name}, DuckDB and {target}\n{compared.to_string(index=False)}")
+        assert set(compared.loc[compared["rows"] == 0, "mart"]) == self.empty
+        assert set(compared["schema"]) == {""}
+        assert set(compared["differences"]) == {0}
+        assert list(compared["rows"]) == list(compared["their_rows"])
+
+    def published(self, target: str) -> Path:
+        return self.folder / target / "published" / "current"
+
+
+@pytest.fixture(scope="module")
+def background() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def demo_example(
+    tmp_path_factory: pytest.TempPathFactory, background: ThreadPoolExecutor
+) -> Example:
+    """A tenth of the rows comes late: a server adds it, DuckDB builds all of them at once."""
+    folder = tmp_path_factory.mktemp("demo")
+    first, both = divided(DEMO, folder, ("events", "crm_stage_changes"))
+
+    def build() -> None:
+        run(folder / "duckdb", DEMO_MAP, first, "duckdb")
+        run(folder / "duckdb", DEMO_MAP, both, "duckdb", "--full-refresh")
+
     # It has no process log.
-    _assert_parity("demo", tmp_path, {"fct_work_items"})
-
-    manifest = read_manifest(tmp_path / "server" / "published")
-    assert manifest["target"] == "postgres"
-    assert (tmp_path / "server" / "published" / "current" / "report.html").exists()
-    for mart, described in manifest["marts"].items():
-        assert query(f"select count(*) from published.{mart}") == [(described["rows"],)]
-    published = tmp_path / "embedded" / "published" / "current" / DATABASE
-    with PostgresWarehouse().connect() as server:
-        assert differing(published, server) == {}
-    secret = os.environ["PGPASSWORD"].encode()
-    written = [file for file in (tmp_path / "server").rglob("*") if file.is_file()]
-    assert [file for file in written if secret in file.read_bytes()] == []
+    empty = {"fct_work_items"}
+    return Example("demo", DEMO_MAP, (first, both), empty, folder, background.submit(build))
 
 
-def test_the_loan_applications_have_the_same_rows_on_both_engines(
-    tmp_path: Path, new_database: NewDatabase, shared_data: Path
-) -> None:
-    new_database("loan")
+@pytest.fixture(scope="module")
+def loan_example(
+    tmp_path_factory: pytest.TempPathFactory, background: ThreadPoolExecutor, shared_data: Path
+) -> Example:
+    folder = tmp_path_factory.mktemp("loan")
     landing = shared_data / "bpic2012"
-    side_by_side(
-        lambda: run(tmp_path / "server", LOAN_MAP, landing, "postgres"),
-        lambda: run(tmp_path / "embedded", LOAN_MAP, landing, "duckdb"),
-    )
     # A map without funnels, dimensions or actions, no contacts or answers, and a single run.
     empty = {
         *("fct_funnel_attempts", "fct_funnel_steps", "fct_visit_segments"),
@@ -108,7 +130,79 @@ def test_the_loan_applications_have_the_same_rows_on_both_engines(
         *("fct_support_contacts", "fct_moment_stages", "fct_survey_responses"),
         *("fct_feedback", "fct_feedback_topics", "gap_unclassified_phrases"),
     }
-    _assert_parity("loan_application", tmp_path, empty)
+    built = background.submit(run, folder / "duckdb", LOAN_MAP, landing, "duckdb")
+    return Example("loan_application", LOAN_MAP, (landing,), empty, folder, built)
+
+
+def test_the_demo_has_the_same_rows_on_postgresql(
+    demo_example: Example, new_database: NewDatabase
+) -> None:
+    new_database("demo")
+    demo_example.run("postgres")
+    demo_example.assert_parity("postgres")
+
+    published = demo_example.published("postgres")
+    manifest = read_manifest(published.parent)
+    assert manifest["target"] == "postgres"
+    assert (published / "report.html").exists()
+    for mart, described in manifest["marts"].items():
+        assert query(f"select count(*) from published.{mart}") == [(described["rows"],)]
+    with PostgresWarehouse().connect() as server:
+        assert differing(demo_example.published("duckdb") / DATABASE, server) == {}
+    secret = os.environ["PGPASSWORD"].encode()
+    home = demo_example.folder / "postgres"
+    written = [file for file in home.rglob("*") if file.is_file()]
+    assert [file for file in written if secret in file.read_bytes()] == []
+
+
+def test_the_loan_applications_have_the_same_rows_on_postgresql(
+    loan_example: Example, new_database: NewDatabase
+) -> None:
+    new_database("loan")
+    loan_example.run("postgres")
+    loan_example.assert_parity("postgres")
+
+
+def test_the_demo_has_the_same_rows_on_spark_though_a_worker_is_killed(
+    demo_example: Example, empty_spark: SparkCluster
+) -> None:
+    """In the middle of the first build one of two workers goes, with its executor; it comes back
+    for the second."""
+    with ThreadPoolExecutor(1) as pool:
+        killed = pool.submit(_kill_a_worker_in_the_middle_of_a_build, empty_spark)
+        first, both = demo_example.landings
+        run(demo_example.folder / "spark", DEMO_MAP, first, "spark")
+        killed.result()
+    print("\n" + "\n".join(_lines_about_the_loss(empty_spark)))  # make test-engines shows it
+    empty_spark.start_worker(1)
+    run(demo_example.folder / "spark", DEMO_MAP, both, "spark")
+    demo_example.assert_parity("spark")
+
+
+def test_the_loan_applications_have_the_same_rows_on_spark(
+    loan_example: Example, empty_spark: SparkCluster
+) -> None:
+    loan_example.run("spark")
+    loan_example.assert_parity("spark")
+
+
+def _kill_a_worker_in_the_middle_of_a_build(cluster: SparkCluster) -> None:
+    def is_in_the_middle() -> bool:
+        databases = {name for (name,) in cluster.execute("show databases")}
+        built = cluster.execute("show tables in intermediate") if "intermediate" in databases else ()
+        return len(built) > MODELS_BEFORE_THE_KILL and cluster.active_tasks() > 0
+
+    wait_until(is_in_the_middle, "half of the models are built", PATIENCE_SECONDS)
+    cluster.kill_worker(1)
+
+
+def _lines_about_the_loss(cluster: SparkCluster) -> list[str]:
+    """What master and driver logged of it, one line of each."""
+    lines = {
+        "master": next(s for s in cluster.log("master").splitlines() if "Removing worker" in s),
+        "driver": next(s for s in cluster.log("driver").splitlines() if "Lost executor" in s),
+    }
+    return [f"{part}: {line}" for part, line in lines.items()]
 
 
 def test_every_unit_test_of_a_model_passes_on_the_server(
@@ -125,15 +219,3 @@ def test_every_unit_test_of_a_model_passes_on_the_server(
     workbench.build()
     workbench.dbt("test", "--select", "test_type:unit")
     workbench.remove()
-
-
-def _assert_parity(name: str, folder: Path, empty: Set[str] = frozenset()) -> None:
-    files = [
-        folder / home / "published" / "current" / "journey_gaps.duckdb"
-        for home in ("embedded", "server")
-    ]
-    compared = compare(*files, tolerance=TOLERANCE)
-    print(f"\n{name}\n{compared.to_string(index=False)}")  # make test-engines shows it
-    assert set(compared.loc[compared["rows"] == 0, "mart"]) == empty
-    assert set(compared["schema"]) == {""}
-    assert compared["differences"].sum() == 0
