@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 LINT_ENV := JOURNEY_GAPS_HOME=build/lint DBT_TARGET_PATH=build/lint/dbt DBT_LOG_PATH=build/lint/logs
 DEMO_HOME := .journey-gaps/demo
 SUPERSET := build/superset
+DIALECTS := build/dialects
 
-.PHONY: setup demo dev test test-proofs test-faults test-engines test-bi lint format contracts docs bench growth audit lock clean
+.PHONY: setup demo dev test test-proofs test-faults test-engines test-bi test-dialects lint format contracts docs bench growth audit lock clean
 
 setup: $(VENV)/.installed
 
@@ -29,7 +30,7 @@ dev: setup  ## Dagster's UI on 127.0.0.1:3000, on the demo.
 
 test: setup  ## All tests on the embedded default.
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/engines \
-		--ignore tests/proofs --ignore tests/faults --ignore tests/bi \
+		--ignore tests/proofs --ignore tests/faults --ignore tests/bi --ignore tests/dialects \
 		--no-loadscope-reorder --durations 15
 
 test-proofs: setup  ## What takes many builds: second runs, late data, any order, planted truths, coverage.
@@ -43,6 +44,15 @@ test-engines: setup  ## The same rows on PostgreSQL as on DuckDB, and what only 
 
 test-bi: setup $(SUPERSET)/.installed  ## Superset imports bi/superset.zip and draws it, on DuckDB and PostgreSQL.
 	SUPERSET_PROGRAMS=$(SUPERSET)/bin $(BIN)/python -m pytest --durations 15 tests/bi
+
+test-dialects: setup $(DIALECTS)/.installed  ## Models compiled and parsed, not run, as Snowflake and BigQuery write SQL.
+	DIALECT_PROGRAMS=$(DIALECTS)/bin $(BIN)/python -m pytest --durations 5 tests/dialects
+
+$(DIALECTS)/.installed: requirements-dialects.lock
+	$(PYTHON) -m venv $(DIALECTS)
+	$(DIALECTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement $<
+	@touch $@
 
 $(SUPERSET)/.installed: bi/superset-requirements.txt
 	$(PYTHON) -m venv $(SUPERSET)
@@ -91,6 +101,9 @@ lock: setup  ## Resolve anew after a change of dependencies in pyproject.toml.
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--no-strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-annotate --no-header --quiet --output-file requirements.lock
+	$(BIN)/uv pip compile tests/dialects/requirements.in --universal --python-version 3.11 \
+		--no-strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-annotate --no-header --quiet --output-file requirements-dialects.lock
 
 clean:
 	rm -rf build target logs .journey-gaps

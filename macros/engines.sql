@@ -19,7 +19,8 @@
 {% macro duckdb__epoch_us(moment) -%} epoch_us({{ moment }}) {%- endmacro %}
 {% macro spark__epoch_us(moment) -%} unix_micros({{ moment }}) {%- endmacro %}
 
-{#- A UTC timestamp as the wall clock of a time zone, and back. -#}
+{#- A UTC timestamp as the wall clock of a time zone, and back. A clock shown twice, as summer
+    time ends, is the second time; one never shown goes on as if nothing had changed. -#}
 {% macro to_local(moment, time_zone) -%}
     {{ return(adapter.dispatch("to_local")(moment, time_zone)) }}
 {%- endmacro %}
@@ -36,8 +37,17 @@
 {% macro default__to_utc(wall_clock, time_zone) -%}
     (({{ wall_clock }} at time zone {{ time_zone }}) at time zone 'UTC')
 {%- endmacro %}
+{#- Of a clock shown twice Spark takes the first moment. Whether the offset of a day later gives
+    a second one is asked. -#}
 {% macro spark__to_utc(wall_clock, time_zone) -%}
-    to_utc_timestamp({{ wall_clock }}, {{ time_zone }})
+    {%- set a_day_later = "((" ~ wall_clock ~ ") + interval '24' hour)" -%}
+    {%- set second -%}
+        (to_utc_timestamp({{ a_day_later }}, {{ time_zone }}) - interval '24' hour)
+    {%- endset -%}
+    case
+        when from_utc_timestamp({{ second }}, {{ time_zone }}) = {{ wall_clock }} then {{ second }}
+        else to_utc_timestamp({{ wall_clock }}, {{ time_zone }})
+    end
 {%- endmacro %}
 
 {#- One row per day from one date to another, both included, as a select item: a date. -#}
@@ -53,7 +63,14 @@
     unnest(generate_series({{ first_date }}, {{ last_date }}, interval '1 day'))::date
 {%- endmacro %}
 {% macro spark__unnest_days(first_date, last_date) -%}
-    explode(sequence(({{ first_date }})::date, ({{ last_date }})::date, interval 1 day))
+    explode(
+        case
+            when {{ first_date }} <= {{ last_date }}
+                then sequence(
+                    ({{ first_date }})::date, ({{ last_date }})::date, interval 1 day
+                )
+        end
+    )
 {%- endmacro %}
 
 {#- One row per whole number from one to another, both included, as a select item. -#}
@@ -67,11 +84,19 @@
     unnest(generate_series({{ first_number }}, {{ last_number }}))
 {%- endmacro %}
 {% macro spark__unnest_numbers(first_number, last_number) -%}
-    explode(sequence({{ first_number }}, {{ last_number }}))
+    explode(
+        case
+            when {{ first_number }} <= {{ last_number }}
+                then sequence({{ first_number }}, {{ last_number }})
+        end
+    )
 {%- endmacro %}
 
 {#- The text of one field of a JSON object; its name may be an expression. PostgreSQL's json
-    gives the text as it was landed (its jsonb would rewrite it) and knows no NUL. -#}
+    gives the text as it was landed (its jsonb would rewrite it) and knows no NUL; of two fields
+    of one name it gives the last, the others the first. Spark writes a fraction of 10 million
+    or more, or under 0.001, with a power of ten. A path with the name in it would read signs
+    in the name. -#}
 {% macro json_field(json, field) -%}
     {{ return(adapter.dispatch("json_field")(json, field)) }}
 {%- endmacro %}
@@ -79,27 +104,26 @@
     (replace({{ json }}, '\u0000', '\ufffd')::json ->> {{ field }})
 {%- endmacro %}
 {% macro duckdb__json_field(json, field) -%}
-    json_extract_string({{ json }}, '$."' || {{ field }} || '"')
+    json_extract_string(
+        {{ json }}, '/' || replace(replace({{ field }}, '~', '~0'), '/', '~1')
+    )
 {%- endmacro %}
 {% macro spark__json_field(json, field) -%}
-    get_json_object({{ json }}, '$[''' || {{ field }} || ''']')
+    from_json({{ json }}, 'map<string, string>')[{{ field }}]
 {%- endmacro %}
 
-{#- A number, or null where the text is none. PostgreSQL fails on a number too large or too
-    small for a double, so there it is none beyond 200 digits or a power of 99. -#}
+{#- A number, or null where the text is none. Engines read different texts as numbers, and
+    fail on or round away different ones: beyond 200 digits or a power of 99 is none. -#}
 {% macro safe_double(text) -%}
-    {{ return(adapter.dispatch("safe_double")(text)) }}
-{%- endmacro %}
-{% macro default__safe_double(text) -%}
+    {%- set spaces = "[ \t\r\n]*" -%}
+    {%- set digits = "([0-9]{1,200}([.][0-9]{0,200})?|[.][0-9]{1,200})([eE][-+]?[0-9]{1,2})?" -%}
+    {%- set infinity = "[iI][nN][fF]([iI][nN][iI][tT][yY])?" -%}
+    {%- set number = "[-+]?(" ~ digits ~ "|" ~ infinity ~ ")|[nN][aA][nN]" -%}
     case
-        when {{ text }}
-            ~* '^\s*[-+]?(\d{1,200}(\.\d{0,200})?|\.\d{1,200})(e[-+]?\d{1,2})?\s*$'
-            or {{ text }} ~* '^\s*([-+]?inf(inity)?|nan)\s*$'
-            then {{ text }}::double precision
+        when {{ has_pattern(text, spaces ~ "(" ~ number ~ ")" ~ spaces) }}
+            then ({{ text }})::{{ type_double() }}
     end
 {%- endmacro %}
-{% macro duckdb__safe_double(text) -%} try_cast({{ text }} as double) {%- endmacro %}
-{% macro spark__safe_double(text) -%} try_cast({{ text }} as double) {%- endmacro %}
 
 {#- A text that sorts by its bytes, whatever the database's collation says: write it in
     `order by`, `min` and `max` of a text, so that every engine has one order. -#}
@@ -117,7 +141,10 @@
     string_agg({{ expression }}, chr(10) order by {{ binary_order(expression) }})
 {%- endmacro %}
 {% macro spark__ordered_text(expression) -%}
-    array_join(array_sort(collect_list({{ expression }})), chr(10))
+    case
+        when count({{ expression }}) > 0
+            then array_join(array_sort(collect_list({{ expression }})), chr(10))
+    end
 {%- endmacro %}
 
 {#- As a post-hook: statistics of the table just built. Without them PostgreSQL's planner
@@ -159,11 +186,14 @@
 {% macro has_pattern(text, pattern) -%}
     {{ return(adapter.dispatch("has_pattern")(text, pattern)) }}
 {%- endmacro %}
-{% macro default__has_pattern(text, pattern) -%} {{ text }} ~ '^{{ pattern }}$' {%- endmacro %}
+{% macro default__has_pattern(text, pattern) -%} {{ text }} ~ '^(?:{{ pattern }})$' {%- endmacro %}
 {% macro duckdb__has_pattern(text, pattern) -%}
     regexp_full_match({{ text }}, '{{ pattern }}')
 {%- endmacro %}
-{% macro spark__has_pattern(text, pattern) -%} {{ text }} rlike '^{{ pattern }}$' {%- endmacro %}
+{#- Java's $ is also before a last line feed. -#}
+{% macro spark__has_pattern(text, pattern) -%}
+    {{ text }} rlike '(?s)^(?:{{ pattern }})(?!.)'
+{%- endmacro %}
 
 {#- The first moment that a text names, in UTC, or null where it names none: a time as the
     landing reads it (ISO 8601, without an offset by the clock of the time zone), or a date's
@@ -189,7 +219,7 @@
     {{ return(adapter.dispatch("safe_timestamp")(text)) }}
 {%- endmacro %}
 {% macro default__safe_timestamp(text) -%}
-    case when {{ is_day_of_month(text) }} then ({{ text }})::timestamp end
+    case when {{ is_day_of_month(text) }} then ({{ whole_microseconds(text) }})::timestamp end
 {%- endmacro %}
 {% macro duckdb__safe_timestamp(text) -%} try_cast({{ text }} as timestamp) {%- endmacro %}
 {% macro spark__safe_timestamp(text) -%} try_cast({{ text }} as timestamp) {%- endmacro %}
@@ -199,13 +229,19 @@
 {%- endmacro %}
 {% macro default__safe_instant(text) -%}
     case
-        when {{ is_day_of_month(text) }} then ({{ text }})::timestamptz at time zone 'UTC'
+        when {{ is_day_of_month(text) }}
+            then ({{ whole_microseconds(text) }})::timestamptz at time zone 'UTC'
     end
 {%- endmacro %}
 {% macro duckdb__safe_instant(text) -%}
     timezone('UTC', try_cast({{ text }} as timestamptz))
 {%- endmacro %}
 {% macro spark__safe_instant(text) -%} try_cast({{ text }} as timestamp) {%- endmacro %}
+
+{#- PostgreSQL rounds what the others cut off. -#}
+{% macro whole_microseconds(text) -%}
+    {{ replace_pattern(text, "'([.][0-9]{6})[0-9]+'", "$1") }}
+{%- endmacro %}
 
 {% macro is_day_of_month(text) -%}
     substring({{ text }}, 9, 2)::integer <= extract(

@@ -156,9 +156,7 @@
 {% macro previous_build_state() %}
     {%- set state = none -%}
     {%- if execute and not flags.FULL_REFRESH -%}
-        {%- set state = adapter.get_relation(
-            database=this.database, schema=this.schema, identifier="int_build_state"
-        ) -%}
+        {%- set state = built_relation("int_build_state") -%}
     {%- endif -%}
     {%- if state is not none -%}
         select journey_id, journey_hash, through_load_id from {{ state }}

@@ -11,3 +11,10 @@
     {%- endif -%}
     {{ return(values) }}
 {%- endmacro %}
+
+{#- The relation of a name beside the model's own, or none while it is not built. -#}
+{% macro built_relation(identifier) -%}
+    {{ return(adapter.get_relation(
+        database=this.database, schema=this.schema, identifier=identifier
+    )) }}
+{%- endmacro %}

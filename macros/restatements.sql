@@ -36,9 +36,7 @@
 
 {% macro measure_state_relation() -%}
     {%- if execute -%}
-        {{ return(adapter.get_relation(
-            database=this.database, schema=this.schema, identifier="measure_state"
-        )) }}
+        {{ return(built_relation("measure_state")) }}
     {%- endif -%}
     {{ return(none) }}
 {%- endmacro %}

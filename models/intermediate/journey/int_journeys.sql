@@ -86,7 +86,7 @@ keeping_journeys as (
     from entity_links
     inner join touchpoint_rules
         on entity_links.source = touchpoint_rules.source
-    union
+    union distinct
     select used_sources.journey_id
     from used_sources
     inner join segment_dimensions
@@ -94,7 +94,7 @@ keeping_journeys as (
             used_sources.journey_id = segment_dimensions.journey_id
             and used_sources.source = segment_dimensions.source
     where {{ is_of_events('segment_dimensions.source') }}
-    union
+    union distinct
     select used_sources.journey_id
     from used_sources
     inner join journeys
@@ -105,7 +105,7 @@ keeping_journeys as (
             used_sources.source = 'crm_stage_changes'
             and journeys.success_value_source = 'crm_opportunities'
         )
-    union
+    union distinct
     select journey_id
     from metric_rules
     where due_property is not null

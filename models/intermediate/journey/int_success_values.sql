@@ -302,7 +302,7 @@ wanted_rates as (
         succeeded_at::date as success_date
     from priced_successes
     where amount_currency <> journey_currency
-    union
+    union distinct
     select
         journey_currency as currency,
         succeeded_at::date as success_date

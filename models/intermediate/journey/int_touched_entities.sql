@@ -94,7 +94,7 @@ device_keys as (
         anonymous_id
     from new_events
     where anonymous_id is not null
-    union
+    union distinct
     select
         load_id,
         anonymous_id
@@ -109,21 +109,21 @@ opportunity_keys as (
     from stage_changes
     inner join since
         on stage_changes.load_id > since.from_load_id
-    union
+    union distinct
     select
         opportunities.load_id,
         opportunities.opportunity_id
     from opportunities
     inner join since
         on opportunities.load_id > since.from_load_id
-    union
+    union distinct
     select
         new_contacts.load_id,
         opportunities.opportunity_id
     from new_contacts
     inner join opportunities
         on new_contacts.contact_id = opportunities.contact_id
-    union
+    union distinct
     select
         load_id,
         opportunity_id
@@ -136,7 +136,7 @@ contact_keys as (
         load_id,
         contact_id
     from new_contacts
-    union
+    union distinct
     select
         opportunity_keys.load_id,
         opportunities.contact_id
@@ -152,14 +152,14 @@ support_contact_keys as (
     from support_contacts
     inner join since
         on support_contacts.load_id > since.from_load_id
-    union
+    union distinct
     select
         support_events.load_id,
         support_events.support_contact_id
     from support_events
     inner join since
         on support_events.load_id > since.from_load_id
-    union
+    union distinct
     select
         load_id,
         support_contact_id
@@ -174,12 +174,12 @@ customer_keys as (
         load_id,
         customer_id
     from new_events
-    union
+    union distinct
     select
         load_id,
         customer_id
     from new_withdrawn_rows
-    union
+    union distinct
     select
         new_events.load_id,
         identifications.customer_id
@@ -191,21 +191,21 @@ customer_keys as (
             and new_events.occurred_at >= coalesce(
                 identifications.previous_identified_at, new_events.occurred_at
             )
-    union
+    union distinct
     select
         new_withdrawn_rows.load_id,
         events.customer_id
     from new_withdrawn_rows
     inner join events
         on new_withdrawn_rows.anonymous_id = events.anonymous_id
-    union
+    union distinct
     select
         contact_keys.load_id,
         contacts.customer_id
     from contact_keys
     inner join contacts
         on contact_keys.contact_id = contacts.contact_id
-    union
+    union distinct
     select
         support_contact_keys.load_id,
         support_contacts.customer_id
@@ -221,12 +221,12 @@ account_keys as (
         load_id,
         account_id
     from new_events
-    union
+    union distinct
     select
         load_id,
         account_id
     from new_withdrawn_rows
-    union
+    union distinct
     -- An event that names its account is still of whoever is identified on its device.
     select
         device_keys.load_id,
@@ -237,21 +237,21 @@ account_keys as (
     where
         events.customer_id is null
         and events.account_id is not null
-    union
+    union distinct
     select
         opportunity_keys.load_id,
         opportunities.account_id
     from opportunity_keys
     inner join opportunities
         on opportunity_keys.opportunity_id = opportunities.opportunity_id
-    union
+    union distinct
     select
         contact_keys.load_id,
         contacts.account_id
     from contact_keys
     inner join contacts
         on contact_keys.contact_id = contacts.contact_id
-    union
+    union distinct
     select
         customer_keys.load_id,
         contacts.account_id

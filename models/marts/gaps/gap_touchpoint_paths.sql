@@ -70,7 +70,7 @@ meetings as (
         entered_via_touchpoint_id as touchpoint_id
     from landmark_units
     where entered_via_touchpoint_id is not null
-    union
+    union distinct
     select
         landmark_units.visit_id,
         touchpoint_events.touchpoint_id

@@ -85,12 +85,12 @@ mapped_dimensions as (
         journey_id,
         'all' as dimension
     from definitions
-    union
+    union distinct
     select
         journey_id,
         dimension
     from segment_dimensions
-    union
+    union distinct
     select
         journey_id,
         segment_dimension as dimension
