@@ -179,17 +179,17 @@ def test_the_demo_has_the_same_rows_on_spark_though_a_worker_is_killed(
     demo_example.assert_parity("spark")
 
 
-def test_the_loan_applications_have_the_same_rows_on_spark(
-    loan_example: Example, empty_spark: SparkCluster
-) -> None:
+@pytest.mark.usefixtures("empty_spark")
+def test_the_loan_applications_have_the_same_rows_on_spark(loan_example: Example) -> None:
     loan_example.run("spark")
     loan_example.assert_parity("spark")
 
 
 def _kill_a_worker_in_the_middle_of_a_build(cluster: SparkCluster) -> None:
     def is_in_the_middle() -> bool:
-        databases = {name for (name,) in cluster.execute("show databases")}
-        built = cluster.execute("show tables in intermediate") if "intermediate" in databases else ()
+        if ("intermediate",) not in cluster.execute("show databases"):
+            return False
+        built = cluster.execute("show tables in intermediate")
         return len(built) > MODELS_BEFORE_THE_KILL and cluster.active_tasks() > 0
 
     wait_until(is_in_the_middle, "half of the models are built", PATIENCE_SECONDS)
