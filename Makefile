@@ -8,7 +8,7 @@ DEMO_HOME := .journey-gaps/demo
 SUPERSET := build/superset
 DIALECTS := build/dialects
 
-.PHONY: setup demo dev test test-proofs test-faults test-engines test-bi test-dialects lint format contracts docs bench growth audit lock clean
+.PHONY: setup spark demo dev test test-proofs test-faults test-engines test-bi test-dialects lint format contracts docs bench growth audit lock clean
 
 setup: $(VENV)/.installed
 
@@ -20,6 +20,13 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 		--requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 		--no-build-isolation --editable .
+	@touch $@
+
+spark: $(VENV)/.installed-spark  ## What --target spark needs besides, and a cluster for the tests (500 MB).
+
+$(VENV)/.installed-spark: $(VENV)/.installed requirements-spark.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement requirements-spark.lock
 	@touch $@
 
 demo: setup  ## Land the demo data, build, check and publish; show the ranked gaps.
@@ -39,7 +46,7 @@ test-proofs: setup  ## What takes many builds: second runs, late data, any order
 test-faults: setup  ## Runs killed, disks filled, files damaged; with FAULT_MOMENTS=9 all of it, for hours.
 	$(BIN)/python -m pytest --numprocesses 2 --dist load -rP --durations 15 tests/faults
 
-test-engines: setup  ## The same rows on PostgreSQL as on DuckDB, and what only a server does.
+test-engines: setup spark  ## The same rows on PostgreSQL and Spark as on DuckDB, and what only a server does.
 	$(BIN)/python -m pytest tests/engines --capture no --durations 15
 
 test-bi: setup $(SUPERSET)/.installed  ## Superset imports bi/superset.zip and draws it, on DuckDB and PostgreSQL.
@@ -104,6 +111,10 @@ lock: setup  ## Resolve anew after a change of dependencies in pyproject.toml.
 	$(BIN)/uv pip compile tests/dialects/requirements.in --universal --python-version 3.11 \
 		--no-strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-annotate --no-header --quiet --output-file requirements-dialects.lock
+	$(BIN)/uv pip compile pyproject.toml --extra spark --extra spark-dev --universal \
+		--python-version 3.11 --constraint requirements.lock --no-strip-extras \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+		--quiet --output-file requirements-spark.lock
 
 clean:
 	rm -rf build target logs .journey-gaps

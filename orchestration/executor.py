@@ -20,7 +20,7 @@ from orchestration.resources import WAREHOUSE_POOL
 from orchestration.retention import prune
 from orchestration.run_events import log_progress
 from orchestration.run_log import log_event, run_log
-from orchestration.settings import Settings, Target
+from orchestration.settings import Settings
 from orchestration.steps import PRELOADED, START_METHOD
 from orchestration.warehouse import warehouse_of
 
@@ -70,7 +70,7 @@ class LockedExecutor(dg.Executor):
             plan_context.dagster_run.tags,
         )
         log_event(logger, "run_started", f"{run.job} started", job=run.job)
-        engines = [warehouse_of(self._settings)] if self._settings.target is Target.POSTGRES else []
+        engines = [warehouse_of(self._settings)] if self._settings.target.is_server else []
         lock = WarehouseLock(self._settings.warehouse, run.run_id, *engines)
         try:
             killed = yield from self._take(lock, plan_context)

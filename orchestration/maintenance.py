@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from orchestration.locking import WarehouseLock
-from orchestration.settings import Settings, Target
+from orchestration.settings import Settings
 from orchestration.warehouse import warehouse_of
 
 
@@ -23,7 +23,7 @@ def warehouse_held(
     it longer than `timeout_seconds` (default: what the settings allow).
     """
     engines = []
-    if settings.target is Target.POSTGRES:
+    if settings.target.is_server:
         # libpq reads what the settings say of the server.
         os.environ.update(settings.environ())
         engines = [warehouse_of(settings)]

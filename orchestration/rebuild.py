@@ -31,6 +31,10 @@ def set_aside(settings: Settings, now: datetime | None = None) -> Path | None:
             from orchestration.warehouse.postgres import PostgresWarehouse
 
             dropping = PostgresWarehouse().dropping(_schemas(dbt_manifest(settings)))
+        if settings.target is Target.SPARK:
+            from orchestration.warehouse.spark import spark_warehouse
+
+            dropping = spark_warehouse(settings).dropping(_schemas(dbt_manifest(settings)))
         with dropping:
             if not file.exists():
                 return None
@@ -46,4 +50,4 @@ def _schemas(manifest: Path) -> list[str]:
     """The schemas that landing and dbt fill, and nobody else."""
     nodes = json.loads(manifest.read_text(encoding="utf-8"))["nodes"].values()
     built = {node["schema"] for node in nodes if node["resource_type"] in ("model", "seed")}
-    return sorted({*LANDED_SCHEMAS, *built} - {"public"})
+    return sorted({*LANDED_SCHEMAS, *built} - {"public", "default"})

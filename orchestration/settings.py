@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,6 +31,12 @@ class Target(StrEnum):
 
     DUCKDB = "duckdb"
     POSTGRES = "postgres"
+    SPARK = "spark"
+
+    @property
+    def is_server(self) -> bool:
+        """Whether others reach it too: it receives what landed, and is claimed for a run."""
+        return self is not Target.DUCKDB
 
 
 class AlertFormat(StrEnum):
@@ -119,6 +125,25 @@ class Settings(BaseSettings):
         default=None,
         description="postgresql://user@host:port/database (default: libpq's PGHOST and so on).",
     )
+    spark_host: str = Field(default="127.0.0.1", description="Host of Spark's Thrift server.")
+    spark_port: int = Field(default=10000, ge=1, le=65535, description="Its port.")
+    spark_user: str | None = Field(
+        default=None, description="Who asks the Thrift server (default: the account that runs)."
+    )
+    spark_auth: Literal["NONE", "NOSASL", "LDAP", "CUSTOM", "KERBEROS"] | None = Field(
+        default=None, description="What the Thrift server authenticates by (default: NONE)."
+    )
+    spark_password: SecretStr | None = Field(
+        default=None, description="For LDAP and CUSTOM; a secret, no flag."
+    )
+    spark_kerberos_service_name: str | None = Field(
+        default=None, description="For KERBEROS: the service's name."
+    )
+    spark_staging: Path | str | None = Field(
+        default=None,
+        description="Folder or URL that this machine and Spark both read and write (default: "
+        "HOME/spark-staging).",
+    )
     lock_timeout_seconds: float = Field(
         default=600, ge=0, description="How long a run waits for another one to finish."
     )
@@ -171,7 +196,7 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
 
-    @field_validator("landing", mode="before")
+    @field_validator("landing", "spark_staging", mode="before")
     @classmethod
     def _folder_or_url(cls, value: object) -> object:
         if isinstance(value, str) and URL.match(value):
@@ -232,6 +257,11 @@ class Settings(BaseSettings):
         if isinstance(self.landing_place, str):
             raise ValueError("raw files are read from a URL, not from a folder")
         return self.landing_place
+
+    @property
+    def spark_staging_place(self) -> Path | str:
+        """Where rows pass through on their way to Spark and back; empty between runs."""
+        return self.spark_staging or self.home / "spark-staging"
 
     @property
     def settle_seconds(self) -> float:
@@ -304,6 +334,8 @@ class Settings(BaseSettings):
             variables["JOURNEY_GAPS_ALERTS"] = str(self.alerts).lower()
         if self.freshness_hours is not None:
             variables["JOURNEY_GAPS_FRESHNESS_HOURS"] = str(self.freshness_hours)
+        if self.target is Target.SPARK:
+            variables |= self._spark_variables()
         on_server = self.dagster_storage is DagsterStorage.POSTGRES
         if self.target is Target.POSTGRES or on_server:
             variables |= {name: os.environ.get(name, value) for name, value in LIBPQ.items()}
@@ -313,6 +345,19 @@ class Settings(BaseSettings):
             if self.postgres_url is not None:
                 variables |= libpq_variables(self.postgres_url.get_secret_value())
         return variables
+
+    def _spark_variables(self) -> dict[str, str]:
+        given = {
+            "USER": self.spark_user,
+            "AUTH": self.spark_auth,
+            "PASSWORD": self.spark_password and self.spark_password.get_secret_value(),
+            "KERBEROS_SERVICE_NAME": self.spark_kerberos_service_name,
+        }
+        return {
+            "JOURNEY_GAPS_SPARK_HOST": self.spark_host,
+            "JOURNEY_GAPS_SPARK_PORT": str(self.spark_port),
+            "JOURNEY_GAPS_SPARK_STAGING": str(self.spark_staging_place),
+        } | {f"JOURNEY_GAPS_SPARK_{name}": value for name, value in given.items() if value}
 
 
 def libpq_variables(url: str) -> dict[str, str]:

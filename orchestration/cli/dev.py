@@ -15,6 +15,8 @@ from orchestration.cli.program import (
     Landing,
     Map,
     PostgresUrl,
+    SparkHost,
+    SparkPort,
     load_settings,
 )
 from orchestration.settings import PROJECT_DIR, Settings
@@ -32,6 +34,8 @@ def dev(
     env: Env = None,
     target: EngineTarget = None,
     postgres_url: PostgresUrl = None,
+    spark_host: SparkHost = None,
+    spark_port: SparkPort = None,
     port: Annotated[int, typer.Option(help="Port of the UI on 127.0.0.1.")] = 3000,
 ) -> None:
     """Dagster's UI and its schedule, on the same instance as `run`."""
@@ -43,6 +47,8 @@ def dev(
         env=env,
         target=target,
         postgres_url=postgres_url,
+        spark_host=spark_host,
+        spark_port=spark_port,
     )
     _become(settings, "dagster", "dev", *MODULE, "--host", LOOPBACK, "--port", str(port))
 
@@ -54,6 +60,8 @@ def ui(
     env: Env = None,
     target: EngineTarget = None,
     postgres_url: PostgresUrl = None,
+    spark_host: SparkHost = None,
+    spark_port: SparkPort = None,
     port: Port = 3000,
     host: Annotated[
         str,
@@ -65,7 +73,14 @@ def ui(
 ) -> None:
     """Dagster's UI alone; schedules and sensors need `daemon` beside it."""
     settings = load_settings(
-        map=map_, landing=landing, home=home, env=env, target=target, postgres_url=postgres_url
+        map=map_,
+        landing=landing,
+        home=home,
+        env=env,
+        target=target,
+        postgres_url=postgres_url,
+        spark_host=spark_host,
+        spark_port=spark_port,
     )
     if host not in (LOOPBACK, "::1", "localhost"):
         typer.echo(
@@ -84,10 +99,19 @@ def daemon(
     env: Env = None,
     target: EngineTarget = None,
     postgres_url: PostgresUrl = None,
+    spark_host: SparkHost = None,
+    spark_port: SparkPort = None,
 ) -> None:
     """Schedules and sensors, without a UI. One a HOME."""
     settings = load_settings(
-        map=map_, landing=landing, home=home, env=env, target=target, postgres_url=postgres_url
+        map=map_,
+        landing=landing,
+        home=home,
+        env=env,
+        target=target,
+        postgres_url=postgres_url,
+        spark_host=spark_host,
+        spark_port=spark_port,
     )
     _become(settings, "dagster._daemon", "run", *MODULE)
 

@@ -19,6 +19,8 @@ from orchestration.cli.program import (
     Landing,
     Map,
     PostgresUrl,
+    SparkHost,
+    SparkPort,
     address_server,
     load_settings,
 )
@@ -41,6 +43,8 @@ def doctor(
     env: Env = None,
     target: EngineTarget = None,
     postgres_url: PostgresUrl = None,
+    spark_host: SparkHost = None,
+    spark_port: SparkPort = None,
     format_: Reported = Report.TABLE,
 ) -> None:
     """Look at the installation, HOME, the journey map against the data, and services.
@@ -57,6 +61,8 @@ def doctor(
         env=env,
         target=target,
         postgres_url=postgres_url,
+        spark_host=spark_host,
+        spark_port=spark_port,
     )
     address_server(settings)
     findings = examine(settings, datetime.now(UTC))

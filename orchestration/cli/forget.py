@@ -18,6 +18,8 @@ from orchestration.cli.program import (
     LockTimeout,
     Map,
     PostgresUrl,
+    SparkHost,
+    SparkPort,
     complain,
     load_settings,
 )
@@ -47,6 +49,8 @@ def forget(
     ] = None,
     target: EngineTarget = None,
     postgres_url: PostgresUrl = None,
+    spark_host: SparkHost = None,
+    spark_port: SparkPort = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
     """Erase a person from raw tables, quarantine, facts, publications and logs, and prove it.
@@ -66,6 +70,8 @@ def forget(
         as_of=as_of,
         target=target,
         postgres_url=postgres_url,
+        spark_host=spark_host,
+        spark_port=spark_port,
         lock_timeout_seconds=lock_timeout,
     )
     os.environ.update(settings.environ())

@@ -72,6 +72,10 @@ PostgresUrl = Annotated[
         "[JOURNEY_GAPS_POSTGRES_URL]"
     ),
 ]
+SparkHost = Annotated[
+    str | None, typer.Option(help="Host of Spark's Thrift server. [JOURNEY_GAPS_SPARK_HOST]")
+]
+SparkPort = Annotated[int | None, typer.Option(help="Its port. [JOURNEY_GAPS_SPARK_PORT]")]
 LockTimeout = Annotated[
     float | None,
     typer.Option(help="Seconds to wait for a run. [JOURNEY_GAPS_LOCK_TIMEOUT_SECONDS]"),
@@ -107,7 +111,7 @@ def load_settings(*, demo: bool = False, **flags: object) -> Settings:
 
 def address_server(settings: Settings) -> None:
     """Let this process reach the server that the settings name; without one nothing is changed."""
-    if settings.target is Target.POSTGRES:
+    if settings.target.is_server:
         os.environ.update(settings.environ())
 
 

@@ -16,6 +16,8 @@ from orchestration.cli.program import (
     LockTimeout,
     Map,
     PostgresUrl,
+    SparkHost,
+    SparkPort,
     complain,
     load_settings,
 )
@@ -28,6 +30,8 @@ def prune(
     home: Home = None,
     target: EngineTarget = None,
     postgres_url: PostgresUrl = None,
+    spark_host: SparkHost = None,
+    spark_port: SparkPort = None,
     lock_timeout: LockTimeout = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")
@@ -48,6 +52,8 @@ def prune(
         home=home,
         target=target,
         postgres_url=postgres_url,
+        spark_host=spark_host,
+        spark_port=spark_port,
         lock_timeout_seconds=lock_timeout,
     )
     if not settings.home.is_dir():

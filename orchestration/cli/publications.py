@@ -15,6 +15,8 @@ from orchestration.cli.program import (
     LockTimeout,
     Map,
     PostgresUrl,
+    SparkHost,
+    SparkPort,
     Written,
     load_settings,
 )
@@ -50,6 +52,8 @@ def rollback_(
     home: Home = None,
     target: EngineTarget = None,
     postgres_url: PostgresUrl = None,
+    spark_host: SparkHost = None,
+    spark_port: SparkPort = None,
     lock_timeout: LockTimeout = None,
 ) -> None:
     """Make an earlier publication current again; the next run publishes as ever.
@@ -63,6 +67,8 @@ def rollback_(
         home=home,
         target=target,
         postgres_url=postgres_url,
+        spark_host=spark_host,
+        spark_port=spark_port,
         lock_timeout_seconds=lock_timeout,
     )
     os.environ.update(settings.environ())

@@ -16,6 +16,8 @@ from orchestration.cli.program import (
     Home,
     Map,
     PostgresUrl,
+    SparkHost,
+    SparkPort,
     Written,
     load_settings,
 )
@@ -107,6 +109,8 @@ def replay(
     home: Home = None,
     target: EngineTarget = None,
     postgres_url: PostgresUrl = None,
+    spark_host: SparkHost = None,
+    spark_port: SparkPort = None,
     lock_timeout: Annotated[
         float | None,
         typer.Option(help="Seconds to wait for a run. [JOURNEY_GAPS_LOCK_TIMEOUT_SECONDS]"),
@@ -122,6 +126,8 @@ def replay(
         home=home,
         target=target,
         postgres_url=postgres_url,
+        spark_host=spark_host,
+        spark_port=spark_port,
         lock_timeout_seconds=lock_timeout,
     )
     require_landed(settings.warehouse)

@@ -26,6 +26,8 @@ from orchestration.cli.program import (
     LockTimeout,
     Map,
     PostgresUrl,
+    SparkHost,
+    SparkPort,
     complain,
     load_settings,
 )
@@ -56,6 +58,8 @@ def run(
     env: Env = None,
     target: EngineTarget = None,
     postgres_url: PostgresUrl = None,
+    spark_host: SparkHost = None,
+    spark_port: SparkPort = None,
     threads: Annotated[int | None, typer.Option(help="dbt threads. [JOURNEY_GAPS_THREADS]")] = None,
     memory_limit: Annotated[
         str | None,
@@ -87,6 +91,8 @@ def run(
         env=env,
         target=target,
         postgres_url=postgres_url,
+        spark_host=spark_host,
+        spark_port=spark_port,
         threads=threads,
         memory_limit=memory_limit,
         lock_timeout_seconds=lock_timeout,

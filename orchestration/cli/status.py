@@ -22,6 +22,8 @@ from orchestration.cli.program import (
     Landing,
     Map,
     PostgresUrl,
+    SparkHost,
+    SparkPort,
     address_server,
     load_settings,
 )
@@ -45,6 +47,8 @@ def status(
     home: Home = None,
     target: EngineTarget = None,
     postgres_url: PostgresUrl = None,
+    spark_host: SparkHost = None,
+    spark_port: SparkPort = None,
     format_: Reported = Report.TABLE,
 ) -> None:
     """The last run, what is published, how new the data are, what was set aside.
@@ -60,6 +64,8 @@ def status(
         home=home,
         target=target,
         postgres_url=postgres_url,
+        spark_host=spark_host,
+        spark_port=spark_port,
     )
     address_server(settings)
     found = status_of(settings)

@@ -3,7 +3,7 @@
 findings.py      what a finding is
 installation.py  Python, packages, dbt
 operation.py     HOME, disk, clock, runs, publication, landing
-services.py      what is beside the files: Dagster's daemon, PostgreSQL
+services.py      what is beside the files: Dagster's daemon, PostgreSQL, Spark
 map_rows.py      the journey map alone: benchmarks, owners
 map_use.py       the journey map against the data: unmapped events, stages never reached
 dead_rules.py    rules of the map that no event meets

@@ -1,4 +1,4 @@
-"""What is beside the files: Dagster's daemon and schedules, the PostgreSQL server."""
+"""What is beside the files: Dagster's daemon and schedules, the server of the warehouse."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,8 @@ def services(settings: Settings, now: datetime) -> Iterator[Finding]:
     """Yield what is wrong with services; those that these settings do not use are not asked."""
     if settings.target is Target.POSTGRES:
         yield from _postgres(settings)
+    if settings.target is Target.SPARK:
+        yield from _spark(settings)
     if settings.env is Environment.PROD:
         try:
             yield from _dagster(settings, now)
@@ -57,6 +59,29 @@ def _postgres(settings: Settings) -> Iterator[Finding]:
             f"this user may not create schemas in database {name}",
             f'grant create on database "{name}" to its user',
         )
+
+
+def _spark(settings: Settings) -> Iterator[Finding]:
+    place = settings.spark_staging_place
+    try:
+        with warehouse_of(settings).connect() as connection:
+            [(version,)] = connection.execute("select version()").fetchall()
+            databases = connection.execute("show databases").fetchall()
+    except JourneyGapsError as error:
+        yield Finding(
+            AREA,
+            Level.ERROR,
+            str(error).strip().splitlines()[0],
+            "--spark-host and --spark-port; is the Thrift server up?",
+        )
+        return
+    version = str(version).partition(" ")[0]
+    yield Finding(
+        AREA,
+        Level.OK,
+        f"Spark {version} at {settings.spark_host}:{settings.spark_port}, "
+        f"{len(databases)} databases, staging in {place}",
+    )
 
 
 def _dagster(settings: Settings, now: datetime) -> Iterator[Finding]:

@@ -126,12 +126,20 @@ def forget(settings: Settings, customers: Sequence[str], rebuild: Callable[[], o
             rewrite(settings.warehouse, journal.ids, journal.needles, _adopted(settings))
             if settings.target is Target.POSTGRES:
                 server.clear_server()
+            if settings.target is Target.SPARK:
+                from orchestration.forgetting.spark import clear_spark
+
+                clear_spark(settings)
     if settings.warehouse.exists():
         rebuild()
     with warehouse_held(settings, "forget"):
         removed = drop_older_publications(settings, journal.ids, journal.needles)
         if settings.target is Target.POSTGRES:
             server.drop_older_schemas()
+        if settings.target is Target.SPARK:
+            from orchestration.forgetting.spark import drop_older_databases
+
+            drop_older_databases(settings)
         shutil.rmtree(f"{settings.warehouse}.tmp", ignore_errors=True)
         scrub(settings, journal.needles)
         proof = _proof(settings, journal, tuple(_searched(settings, journal)), removed)
@@ -241,3 +249,8 @@ def _searched(settings: Settings, journal: _Journal) -> Iterator[Line]:
     if settings.target is Target.POSTGRES:
         for schema, rows in server.rows_on_server(ids, needles).items():
             yield Line(f"PostgreSQL: {schema}", 0, rows, None)
+    if settings.target is Target.SPARK:
+        from orchestration.forgetting.spark import rows_in_spark
+
+        for schema, rows in rows_in_spark(settings, ids, needles).items():
+            yield Line(f"Spark: {schema}", 0, rows, None)

@@ -158,7 +158,7 @@ def holds_sql(
 
 _NUMERIC = (
     *("bigint", "integer", "hugeint", "double", "decimal", "numeric", "boolean", "date"),
-    *("timestamp", "float", "real", "smallint", "tinyint", "u"),
+    *("timestamp", "float", "real", "smallint", "tinyint", "int", "u"),
 )
 
 

@@ -15,6 +15,7 @@ from orchestration.landing.contract import (
 )
 from orchestration.quoting import literal
 from orchestration.settings import Settings, Target
+from orchestration.warehouse import warehouse_of
 from orchestration.warehouse.base import Connection
 from orchestration.warehouse.duckdb_file import open_for_writing
 
@@ -43,6 +44,8 @@ def expire(settings: Settings, now: datetime, *, dry_run: bool = False) -> int:
         except BaseException:
             connection.rollback()
             raise
+    if settings.target is Target.SPARK:
+        warehouse_of(settings).receive(settings.warehouse)
     if settings.target is Target.POSTGRES:
         from orchestration.warehouse.postgres import PostgresWarehouse
 

@@ -5,6 +5,7 @@ Reading a suite is cheap; running one imports great_expectations (seconds).
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -155,19 +156,26 @@ def run_suites(
 
     from orchestration.validation.engine import open_warehouse
 
-    with open_warehouse(warehouse, schema) as datasource:
-        return [
-            outcome
-            for table, suite in suites.items()
-            for outcome in _evaluate(
-                f"{schema}.{table}",
-                suite,
-                expectations[table],
-                datasource.add_table_asset(table)
-                .add_batch_definition_whole_table("whole table")
-                .get_batch(),
-            )
-        ]
+    def evaluated(names: Sequence[str]) -> list[ExpectationOutcome]:
+        with open_warehouse(warehouse, schema) as datasource:
+            return [
+                outcome
+                for table in names
+                for outcome in _evaluate(
+                    f"{schema}.{table}",
+                    suites[table],
+                    expectations[table],
+                    datasource.add_table_asset(table)
+                    .add_batch_definition_whole_table("whole table")
+                    .get_batch(),
+                )
+            ]
+
+    if warehouse.sessions == 1:
+        return evaluated(list(suites))
+    with ThreadPoolExecutor(warehouse.sessions) as pool:
+        of_tables = pool.map(evaluated, [[table] for table in suites])
+        return [outcome for outcomes in of_tables for outcome in outcomes]
 
 
 def _suite_file(expectations_dir: Path, schema: str, table: str) -> Path:

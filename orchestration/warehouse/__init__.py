@@ -1,8 +1,10 @@
-"""The engine that holds raw tables, models and marts: a DuckDB file or PostgreSQL.
+"""The engine that holds raw tables, models and marts: a DuckDB file, PostgreSQL or Spark.
 
 base.py         what every engine can do, and reads that are the same on all of them
 duckdb_file.py  the embedded default
 postgres.py     a server
+spark.py        a cluster behind its Thrift server, with what belongs to it in spark_*.py
+staging.py      a place that files for an engine, or from it, pass through
 """
 
 from orchestration.settings import Settings, Target
@@ -16,6 +18,10 @@ def warehouse_of(settings: Settings) -> Warehouse:
     """Return the warehouse that the settings name; nothing is opened yet."""
     if settings.target is Target.DUCKDB:
         return DuckDBWarehouse(settings.warehouse)
+    if settings.target is Target.SPARK:
+        from orchestration.warehouse.spark import spark_warehouse
+
+        return spark_warehouse(settings)
     from orchestration.warehouse.postgres import PostgresWarehouse
 
     return PostgresWarehouse(settings.publications_kept)

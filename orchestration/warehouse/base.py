@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import duckdb
 
@@ -41,6 +41,14 @@ class Connection(Protocol):
         """Run one statement of portable SQL."""
 
 
+@runtime_checkable
+class Catalog(Protocol):
+    """An open warehouse of an engine that has no information_schema."""
+
+    def tables(self, schema: str) -> list[str]:
+        """Names of the tables and views of a schema, sorted; empty where there is no schema."""
+
+
 class Warehouse(Protocol):
     """One engine. Every method opens what it needs and closes it again."""
 
@@ -51,6 +59,10 @@ class Warehouse(Protocol):
     @property
     def sqlalchemy(self) -> tuple[str, Mapping[str, Any]]:
         """URL and connect_args of a reading SQLAlchemy engine."""
+
+    @property
+    def sessions(self) -> int:
+        """In how many sessions at once many small queries are best asked."""
 
     def connect(self) -> AbstractContextManager[Connection]:
         """Open it for reading; raises JourneyGapsError where that fails."""
@@ -91,6 +103,8 @@ class Warehouse(Protocol):
 
 def tables(connection: Connection, schema: str) -> list[str]:
     """Names of the tables and views of a schema, sorted; empty where there is no schema."""
+    if isinstance(connection, Catalog):
+        return connection.tables(schema)
     rows = connection.execute(
         f"select table_name from information_schema.tables where table_schema = '{schema}'"
     ).fetchall()

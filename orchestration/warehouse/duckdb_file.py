@@ -64,6 +64,11 @@ class DuckDBWarehouse:
         """The path travels beside the URL, which would end at a `?` in it."""
         return "duckdb:///?access_mode=read_only", {"database": str(self.file)}
 
+    @property
+    def sessions(self) -> int:
+        """One: a query takes all cores."""
+        return 1
+
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the file read-only."""

@@ -1,6 +1,7 @@
-"""A real PostgreSQL server on loopback, as unlike the default engine as it can be.
+"""Real servers on loopback: Spark (spark_cluster.py) and PostgreSQL.
 
-Its collation is not binary (ICU) and its time zone is not UTC: neither may matter.
+The latter is as unlike the default engine as it can be: its collation is not binary (ICU)
+and its time zone is not UTC: neither may matter.
 """
 
 import os
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+
+from tests.engines.spark_cluster import SparkCluster, missing, running_cluster
 
 USER, PASSWORD = "journey_gaps", "p$ss word"
 SETTINGS = ("timezone=America/New_York", "fsync=off", "listen_addresses=127.0.0.1")
@@ -96,3 +99,23 @@ def new_database(
         monkeypatch.setenv("PGDATABASE", name)
 
     return create
+
+
+@pytest.fixture(scope="session")
+def spark_cluster() -> Iterator[SparkCluster]:
+    """A Spark cluster of two executors; without Java or pyspark the test is skipped."""
+    if (why := missing()) is not None:
+        pytest.skip(why)
+    folder = Path(tempfile.mkdtemp(prefix="journey-gaps-spark-"))
+    with running_cluster(folder) as cluster:
+        yield cluster
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def empty_spark(spark_cluster: SparkCluster, monkeypatch: pytest.MonkeyPatch) -> SparkCluster:
+    """The cluster without any table, as the server that settings of this process name."""
+    for variable, value in spark_cluster.variables.items():
+        monkeypatch.setenv(variable, value)
+    spark_cluster.clear()
+    return spark_cluster

@@ -83,8 +83,7 @@ def asking(target: Engine, server: Mapping[str, str]) -> Iterator[Ask]:
                 hive.connect(
                     host=server["JOURNEY_GAPS_SPARK_HOST"],
                     port=int(server["JOURNEY_GAPS_SPARK_PORT"]),
-                    # As dbt-spark adds.
-                    configuration=settings | {"spark.sql.ansi.enabled": "false"},
+                    configuration=settings,
                 )
             ) as session,
             closing(session.cursor()) as cursor,

@@ -177,6 +177,28 @@ def test_a_postgres_url_becomes_the_variables_that_every_tool_reads(
     assert "PGHOST" not in load_settings().environ()
 
 
+def test_settings_of_spark_are_the_variables_that_dbt_reads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("JOURNEY_GAPS_SPARK_AUTH", "LDAP")
+    monkeypatch.setenv("JOURNEY_GAPS_SPARK_PASSWORD", "p$s word")
+    given = load_settings(target=Target.SPARK, spark_host="thrift.example", home=tmp_path)
+    assert "p$s" not in repr(given)
+    found = {name: value for name, value in given.environ().items() if "_SPARK_" in name}
+    assert found == {
+        "JOURNEY_GAPS_SPARK_HOST": "thrift.example",
+        "JOURNEY_GAPS_SPARK_PORT": "10000",
+        "JOURNEY_GAPS_SPARK_AUTH": "LDAP",
+        "JOURNEY_GAPS_SPARK_PASSWORD": "p$s word",
+        "JOURNEY_GAPS_SPARK_STAGING": str(tmp_path / "spark-staging"),
+    }
+    # Step processes read them again.
+    for name, value in found.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings(target=Target.SPARK, home=tmp_path).environ() == given.environ()
+    assert not [name for name in load_settings().environ() if "_SPARK_" in name]
+
+
 def test_an_unknown_environment_in_a_variable_exits_2(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOURNEY_GAPS_ENV", "staging")
     exit_code, output = invoke("gaps")
