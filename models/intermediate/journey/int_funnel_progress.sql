@@ -89,7 +89,8 @@ seen as (
 final as (
     select
         *,
-        funnel_id || ':' || entity_id || ':' || attempt_number::{{ type_text() }} as attempt_id,
+        funnel_id || ':' || entity_id || ':' || attempt_number::{{ type_text() }}
+            as attempt_id,
         next_reached_at is null as is_furthest,
         coalesce(window_ends_at <= observed_through, false) as is_mature
     from seen

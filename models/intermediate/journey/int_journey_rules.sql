@@ -122,7 +122,8 @@ rules as (
     select
         funnels.journey_id,
         'funnel_step' as meaning,
-        funnels.funnel_id || ':' || funnel_steps.step_order::{{ type_text() }} as target_id,
+        funnels.funnel_id || ':' || funnel_steps.step_order::{{ type_text() }}
+            as target_id,
         null::{{ type_text() }} as stage_id,
         null::{{ type_text() }} as touchpoint_id,
         null::{{ type_text() }} as owner_team,

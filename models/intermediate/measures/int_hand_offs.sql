@@ -207,7 +207,8 @@ hand_offs as (
         observed_through,
         from_owner || ' → ' || to_owner as hand_off,
         'hand_off:' || journey_id || ':' || entity_id
-        || ':' || attempt_number::{{ type_text() }} || ':' || visit_number::{{ type_text() }}
+        || ':' || attempt_number::{{ type_text() }} || ':'
+        || visit_number::{{ type_text() }}
         || ':' || from_owner as unit_id,
         advanced_at is not null as has_advanced,
         case

@@ -271,7 +271,8 @@ reasoned as (
     select
         *,
         case obstacle
-            when 'not_started' then 'It starts on ' || started_on::{{ type_text() }} || '.'
+            when 'not_started'
+                then 'It starts on ' || started_on::{{ type_text() }} || '.'
             when 'not_due'
                 then coalesce(
                     'It is read once, on ' || readout_on::{{ type_text() }}
@@ -304,7 +305,9 @@ reasoned as (
                     || before_n::{{ type_text() }} || ' of ' || control_arm || ', '
                     || after_n::{{ type_text() }} || ' of ' || arm || '.'
             when 'nothing_complete'
-                then 'No case since ' || started_on::{{ type_text() }} || ' has had its window.'
+                then
+                    'No case since ' || started_on::{{ type_text() }}
+                    || ' has had its window.'
             when 'nothing_before'
                 then 'No case had its window and entered 13 weeks before the start.'
             when 'no_control'

@@ -7,7 +7,8 @@ moments as (
 cases as (
     select
         *,
-        journey_id || ':' || entity_id || ':' || attempt_number::{{ type_text() }} as case_id
+        journey_id || ':' || entity_id || ':' || attempt_number::{{ type_text() }}
+            as case_id
     from moments
 ),
 

@@ -29,7 +29,8 @@ steps as (
         entered_touchpoints.touchpoint_id as to_touchpoint_id,
         left_touchpoints.owner_team as from_owner_team,
         entered_touchpoints.owner_team as to_owner_team,
-        visits.case_id || ':' || (visits.visit_number + 1)::{{ type_text() }} as to_visit_id,
+        visits.case_id || ':' || (visits.visit_number + 1)::{{ type_text() }}
+            as to_visit_id,
         coalesce(
             left_touchpoints.owner_team <> entered_touchpoints.owner_team, false
         ) as is_handoff
