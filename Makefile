@@ -8,7 +8,7 @@ DEMO_HOME := .journey-gaps/demo
 SUPERSET := build/superset
 DIALECTS := build/dialects
 
-.PHONY: setup spark demo dev test test-proofs test-faults test-engines test-bi test-dialects lint format contracts docs bench growth audit lock clean
+.PHONY: setup spark demo dev test test-proofs test-faults test-engines test-bi test-dialects lint format contracts docs bench bench-scale growth audit lock clean
 
 setup: $(VENV)/.installed
 
@@ -100,6 +100,9 @@ bench: setup  ## Time and peak memory beside alternatives, in one run: landing, 
 
 audit: setup  ## Known vulnerabilities of requirements.lock; 1: some, 2: the advisory source does not answer.
 	@$(BIN)/python .ci/audit.py
+
+bench-scale: setup  ## Full build, increments, gates, publication at SIZES=10,100 million events; hours and 40 GB of disk.
+	$(BIN)/python -m tests.benchmarks.hundred_million
 
 growth: setup  ## What each folder of a HOME takes, day by day: DAYS=30 real runs.
 	$(BIN)/python -m tests.benchmarks.growth --days $(or $(DAYS),30)

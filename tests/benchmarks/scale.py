@@ -27,6 +27,8 @@ INCREMENT = 50_000
 THREADS = 2
 STAGES = 8
 ROUNDS = 3
+# Of a case on average, where nothing else is asked for.
+EVENTS_A_CASE = 6.9
 
 MAP = {
     "journeys": """
@@ -117,25 +119,33 @@ GROUPS = {
 FACTS_ALONE = ("--full-refresh", "--select", *GROUPS["facts"])
 
 
-def write_parquet(path: Path, increment: Path, events: int, seed: float = 0.5) -> None:
+def write_parquet(
+    path: Path,
+    increment: Path,
+    events: int,
+    seed: float = 0.5,
+    events_a_case: float = EVENTS_A_CASE,
+) -> None:
     """Long-tailed cases over 100 weeks: repeats, back moves, returns after quiet, some wins.
 
-    The events that come last are not in the file but in the increment.
+    The events that come last are not in the file but in the increment. Cases with more events
+    move on more slowly, by as much.
     """
-    cases = int(events / 6.9)
+    cases = int(events / events_a_case)
+    longer = events_a_case / EVENTS_A_CASE
     everything = path.with_name("everything.parquet")
     with duckdb.connect() as connection:
-        connection.execute(f"set threads = 1; select setseed({seed})")
+        connection.execute(f"set threads = 1; set memory_limit = '6GB'; select setseed({seed})")
         connection.execute(f"""
             copy (
                 with cases as (
                     select
                         number,
-                        least(400, floor(3 * pow(random(), -0.62)))::int as length,
+                        least(400, floor({3 * longer} * pow(random(), -0.62)))::int as length,
                         (random() * 86400 * 700)::bigint as began,
                         (random() * 8)::int as segment,
                         random() as pace,
-                        0.3 + random() as speed,
+                        (0.3 + random()) / {longer} as speed,
                         random() < 0.3 as wins,
                         random() < 0.1 as returns
                     from range({cases}) as cases (number)
@@ -154,15 +164,19 @@ def write_parquet(path: Path, increment: Path, events: int, seed: float = 0.5) -
                         end as stage
                     from cases, range(0, length) as places (place)
                 )
+                -- Names after the sort, which then carries numbers alone.
                 select
                     'cust_' || lpad(number::varchar, 9, '0') as entity_id,
                     'stage_' || stage as stage,
                     timestamp '2023-01-02' + second * interval 1 second as event_ts,
-                    'ev' || lpad((row_number() over ())::varchar, 12, '0') as event_id,
+                    'ev' || lpad(event_number::varchar, 12, '0') as event_id,
                     'segment_' || segment as segment
-                from events
-                where second < 86400 * 700
-                order by second
+                from (
+                    select number, stage, second, segment, row_number() over () as event_number
+                    from events
+                    where second < 86400 * 700
+                    order by second
+                )
             ) to '{everything}' (format parquet)
         """)
         connection.execute(f"""
@@ -172,7 +186,6 @@ def write_parquet(path: Path, increment: Path, events: int, seed: float = 0.5) -
             );
             copy (
                 select * from '{everything}' where event_ts < getvariable('began')
-                order by event_ts
             ) to '{path}' (format parquet);
             copy (
                 select * from '{everything}' where event_ts >= getvariable('began')

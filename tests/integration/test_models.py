@@ -34,3 +34,15 @@ def test_no_join_compares_all_with_all(demo: Workbench) -> None:
         if "BLOCKWISE_NL_JOIN" in str(demo.query(f"explain {file.read_text()}"))
     ]
     assert not slow
+
+
+def test_no_view_stores_a_relation_in_between(demo: Workbench) -> None:
+    """Where one does, DuckDB reads every column of all tables below for whoever asks for one."""
+    views = demo.query("select schema_name, view_name from duckdb_views() where not internal")
+    assert len(views) > 30
+    storing = [
+        view
+        for schema, view in views
+        if "CTE_SCAN" in str(demo.query(f"explain select count(*) from {schema}.{view}"))
+    ]
+    assert not storing

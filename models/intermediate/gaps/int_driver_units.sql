@@ -14,6 +14,11 @@ metric_units as (
     select * from {{ ref('int_metric_units') }}
 ),
 
+-- Read apart: a relation named twice would be stored whole in between.
+counted_units as (
+    select * from {{ ref('int_metric_units') }}
+),
+
 visits as (
     select * from {{ ref('int_stage_visits') }}
 ),
@@ -85,20 +90,36 @@ own_periods as (
     where preference = 1
 ),
 
+-- By day first: far fewer rows than units to join.
+unit_days as (
+    select
+        metric_id,
+        journey_id,
+        stage_id,
+        entered_date,
+        count(*) as units
+    from counted_units
+    where is_complete
+    group by
+        metric_id,
+        journey_id,
+        stage_id,
+        entered_date
+),
+
 counted_periods as (
     select
         own_periods.measure_number,
         own_periods.period_grain,
-        count(*) as n
-    from metric_units
+        sum(unit_days.units) as n
+    from unit_days
     inner join own_periods
         on
-            metric_units.metric_id = own_periods.metric_id
-            and metric_units.journey_id = own_periods.journey_id
-            and metric_units.stage_id = own_periods.stage_id
-            and metric_units.entered_date >= own_periods.period_start
-            and metric_units.entered_date < own_periods.period_end
-    where metric_units.is_complete
+            unit_days.metric_id = own_periods.metric_id
+            and unit_days.journey_id = own_periods.journey_id
+            and unit_days.stage_id = own_periods.stage_id
+            and unit_days.entered_date >= own_periods.period_start
+            and unit_days.entered_date < own_periods.period_end
     group by
         own_periods.measure_number,
         own_periods.period_grain

@@ -4,6 +4,11 @@ events as (
     select * from {{ ref('int_source_events') }}
 ),
 
+-- Read apart: entities are counted of the few events without a rule alone.
+loose_events as (
+    select * from {{ ref('int_source_events') }}
+),
+
 journeys as (
     select * from {{ ref('dim_journeys') }}
 ),
@@ -32,16 +37,6 @@ named_events as (
         events.source,
         events.event_name,
         count(*) as events,
-        count(
-            distinct coalesce(
-                events.source_case_id,
-                events.opportunity_id,
-                events.support_contact_id,
-                events.account_id,
-                events.customer_id,
-                events.anonymous_id
-            )
-        ) as entities,
         max(events.occurred_at) as last_seen_at
     from events
     inner join extents
@@ -69,6 +64,47 @@ unmapped as (
             shares.source = mapped_names.source
             and shares.event_name = mapped_names.event_name
     where mapped_names.event_name is null
+),
+
+entity_counts as (
+    select
+        loose_events.source,
+        loose_events.event_name,
+        count(
+            distinct coalesce(
+                loose_events.source_case_id,
+                loose_events.opportunity_id,
+                loose_events.support_contact_id,
+                loose_events.account_id,
+                loose_events.customer_id,
+                loose_events.anonymous_id
+            )
+        ) as entities
+    from loose_events
+    inner join unmapped
+        on
+            loose_events.source = unmapped.source
+            and loose_events.event_name = unmapped.event_name
+    inner join extents
+        on loose_events.occurred_at <= extents.as_of
+    group by
+        loose_events.source,
+        loose_events.event_name
+),
+
+counted as (
+    select
+        unmapped.source,
+        unmapped.event_name,
+        unmapped.events,
+        entity_counts.entities,
+        unmapped.last_seen_at,
+        unmapped.source_events
+    from unmapped
+    inner join entity_counts
+        on
+            unmapped.source = entity_counts.source
+            and unmapped.event_name = entity_counts.event_name
 )
 
-select * from unmapped
+select * from counted

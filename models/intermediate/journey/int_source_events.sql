@@ -22,6 +22,14 @@ opportunities as (
     select * from {{ ref('int_current_opportunities') }}
 ),
 
+-- Read apart: with a relation that is stored in between, DuckDB reads every column of
+-- all the tables below for whoever asks for one.
+closed_opportunities as (
+    select *
+    from {{ ref('int_current_opportunities') }}
+    where is_won is not null
+),
+
 product_events as (
     select
         'events' as source,
@@ -78,8 +86,7 @@ opportunity_moments as (
         owner,
         case when is_won then 'won' else 'lost' end as event_name,
         closed_at as occurred_at
-    from opportunities
-    where is_won is not null
+    from closed_opportunities
 ),
 
 opportunity_events as (

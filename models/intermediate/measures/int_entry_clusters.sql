@@ -81,19 +81,21 @@ lone_cohorts as (
         cohort_start
 ),
 
+-- Sums of doubles, exact up to 2^53: engines add up whole numbers in 128 bits, slowly.
 cluster_counts as (
     select
         cell_cohorts.cell_number,
         classified_entries.cluster_number,
         count(*)::{{ type_double() }} as entries,
-        sum(classified_entries.is_converted)::{{ type_double() }} as conversions,
-        sum(classified_entries.is_dropped)::{{ type_double() }} as drops,
-        sum(classified_entries.is_open)::{{ type_double() }} as opens,
-        sum(classified_entries.is_identified)::{{ type_double() }} as known_entries,
-        sum(classified_entries.is_timed) as timed_entries,
-        sum(classified_entries.is_timed_advance) as timed_advances,
-        sum(classified_entries.is_value_timed) as value_timed_entries,
-        sum(classified_entries.is_timed_value) as timed_values
+        sum(classified_entries.is_converted::{{ type_double() }}) as conversions,
+        sum(classified_entries.is_dropped::{{ type_double() }}) as drops,
+        sum(classified_entries.is_open::{{ type_double() }}) as opens,
+        sum(classified_entries.is_identified::{{ type_double() }}) as known_entries,
+        sum(classified_entries.is_timed::{{ type_double() }}) as timed_entries,
+        sum(classified_entries.is_timed_advance::{{ type_double() }}) as timed_advances,
+        sum(classified_entries.is_value_timed::{{ type_double() }})
+            as value_timed_entries,
+        sum(classified_entries.is_timed_value::{{ type_double() }}) as timed_values
     from classified_entries
     inner join cell_cohorts
         on

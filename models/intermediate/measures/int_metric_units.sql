@@ -30,6 +30,12 @@ cohort_stages as (
     select * from {{ ref('int_cohort_stages') }}
 ),
 
+-- Read apart: with a relation that is stored in between, DuckDB reads every column of
+-- what is united here for whoever asks for one.
+outcome_stages as (
+    select * from {{ ref('int_cohort_stages') }}
+),
+
 unit_stages as (
     select * from {{ ref('int_unit_stages') }}
 ),
@@ -112,18 +118,18 @@ units as (
         outcomes.entered_at,
         outcomes.entered_date,
         outcomes.cohort_start,
-        cohort_stages.conversion_window_days as window_days,
+        outcome_stages.conversion_window_days as window_days,
         null::integer as lookback_days,
         outcomes.is_reached as is_outcome,
         coalesce(
             {{ epoch_us('outcomes.entered_at') }}
-            + cohort_stages.conversion_window_days * 86400000000
-            <= {{ epoch_us('cohort_stages.observed_through') }},
+            + outcome_stages.conversion_window_days * 86400000000
+            <= {{ epoch_us('outcome_stages.observed_through') }},
             false
         ) as is_complete
     from outcomes
-    inner join cohort_stages
-        on outcomes.stage_number = cohort_stages.stage_number
+    inner join outcome_stages
+        on outcomes.stage_number = outcome_stages.stage_number
     union all
     select
         moments.metric_id,

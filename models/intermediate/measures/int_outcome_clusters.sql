@@ -104,7 +104,7 @@ cluster_counts as (
         cell_cohorts.cell_number,
         classified_units.cluster_number,
         count(*)::{{ type_double() }} as units,
-        sum(classified_units.is_reached)::{{ type_double() }} as reached
+        sum(classified_units.is_reached::{{ type_double() }}) as reached
     from classified_units
     inner join cell_cohorts
         on

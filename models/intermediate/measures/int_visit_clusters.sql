@@ -95,15 +95,16 @@ returning_cohorts as (
         counted_visits.cluster_number
 ),
 
+-- Sums of doubles, exact up to 2^53: engines add up whole numbers in 128 bits, slowly.
 returning_clusters as (
     select
         cell_cohorts.cell_number,
         returning_cohorts.cluster_number,
-        sum(returning_cohorts.visits)::{{ type_double() }} as visits,
-        sum(returning_cohorts.reworks)::{{ type_double() }} as reworks,
-        sum(returning_cohorts.skips)::{{ type_double() }} as skips,
-        sum(returning_cohorts.timed_visits) as timed_visits,
-        sum(returning_cohorts.timed_exits) as timed_exits
+        sum(returning_cohorts.visits::{{ type_double() }}) as visits,
+        sum(returning_cohorts.reworks::{{ type_double() }}) as reworks,
+        sum(returning_cohorts.skips::{{ type_double() }}) as skips,
+        sum(returning_cohorts.timed_visits::{{ type_double() }}) as timed_visits,
+        sum(returning_cohorts.timed_exits::{{ type_double() }}) as timed_exits
     from returning_cohorts
     inner join cell_cohorts
         on

@@ -33,6 +33,25 @@ journeys as (
     select * from {{ ref('dim_journeys') }}
 ),
 
+-- Read apart: mostly there are none, and then no unit is read.
+met_visits as (
+    select *
+    from {{ ref('fct_stage_visits') }}
+    where entered_via_touchpoint_id is not null
+),
+
+met_events as (
+    select *
+    from {{ ref('fct_touchpoint_events') }}
+    where visit_id is not null
+),
+
+met_journeys as (
+    select journey_id from met_visits
+    union
+    select journey_id from met_events
+),
+
 -- A visit that lapsed did so after more than a window.
 placed_units as (
     select
@@ -55,6 +74,11 @@ placed_units as (
             and units.entity_id = visits.entity_id
             and units.attempt_number = visits.attempt_number
             and units.visit_number = visits.visit_number
+    where
+        units.journey_id in (
+            select met_journeys.journey_id
+            from met_journeys
+        )
 ),
 
 landmark_units as (
