@@ -8,7 +8,7 @@ DEMO_HOME := .journey-gaps/demo
 SUPERSET := build/superset
 DIALECTS := build/dialects
 
-.PHONY: setup spark demo dev test test-proofs test-faults test-engines test-bi test-dialects lint format contracts docs bench bench-scale growth audit lock clean
+.PHONY: setup spark demo dev test test-proofs test-faults test-engines test-spark test-bi test-dialects lint format contracts docs bench bench-scale growth audit lock clean
 
 setup: $(VENV)/.installed
 
@@ -46,8 +46,11 @@ test-proofs: setup  ## What takes many builds: second runs, late data, any order
 test-faults: setup  ## Runs killed, disks filled, files damaged; with FAULT_MOMENTS=9 all of it, for hours.
 	$(BIN)/python -m pytest --numprocesses 2 --dist load -rP --durations 15 tests/faults
 
-test-engines: setup spark  ## The same rows on PostgreSQL and Spark as on DuckDB, and what only a server does.
+test-engines: setup  ## The same rows on PostgreSQL as on DuckDB, and what only a server does; on Spark where it is installed.
 	$(BIN)/python -m pytest tests/engines --capture no --durations 15
+
+test-spark: setup spark  ## The same on a Spark cluster that the tests start.
+	$(BIN)/python -m pytest tests/engines --capture no --durations 15 -k spark
 
 test-bi: setup $(SUPERSET)/.installed  ## Superset imports bi/superset.zip and draws it, on DuckDB and PostgreSQL.
 	SUPERSET_PROGRAMS=$(SUPERSET)/bin $(BIN)/python -m pytest --durations 15 tests/bi

@@ -144,6 +144,9 @@ class Settings(BaseSettings):
         description="Folder or URL that this machine and Spark both read and write (default: "
         "HOME/spark-staging).",
     )
+    spark_buckets: int = Field(
+        default=32, ge=1, description="Partitions of a table whose rows are kept by entity."
+    )
     lock_timeout_seconds: float = Field(
         default=600, ge=0, description="How long a run waits for another one to finish."
     )
@@ -357,6 +360,7 @@ class Settings(BaseSettings):
             "JOURNEY_GAPS_SPARK_HOST": self.spark_host,
             "JOURNEY_GAPS_SPARK_PORT": str(self.spark_port),
             "JOURNEY_GAPS_SPARK_STAGING": str(self.spark_staging_place),
+            "JOURNEY_GAPS_SPARK_BUCKETS": str(self.spark_buckets),
         } | {f"JOURNEY_GAPS_SPARK_{name}": value for name, value in given.items() if value}
 
 
