@@ -8,7 +8,7 @@ DEMO_HOME := .journey-gaps/demo
 SUPERSET := build/superset
 DIALECTS := build/dialects
 
-.PHONY: setup spark demo dev test test-proofs test-faults test-engines test-spark test-bi test-dialects lint format contracts docs bench bench-scale growth audit lock clean
+.PHONY: setup spark demo dev test test-proofs test-faults test-engines test-spark test-bi test-dialects lint format contracts docs bench bench-scale bench-spark growth audit lock clean
 
 setup: $(VENV)/.installed
 
@@ -106,6 +106,9 @@ audit: setup  ## Known vulnerabilities of requirements.lock; 1: some, 2: the adv
 
 bench-scale: setup  ## Full build, increments, gates, publication at SIZES=10,100 million events; hours and 40 GB of disk.
 	$(BIN)/python -m tests.benchmarks.hundred_million
+
+bench-spark: setup spark  ## Builds on a Spark cluster of two workers at SIZE=1 million events: shuffle volume, spilling, skew.
+	$(BIN)/python -m tests.benchmarks.spark
 
 growth: setup  ## What each folder of a HOME takes, day by day: DAYS=30 real runs.
 	$(BIN)/python -m tests.benchmarks.growth --days $(or $(DAYS),30)

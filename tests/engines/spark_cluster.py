@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -35,8 +36,12 @@ PATIENCE_SECONDS = 180
 STOP_SECONDS = 20
 POLL_SECONDS = 0.1
 # A plan is a tree, which Java walks and reads by recursion: that of a model with some hundred
-# columns and steps is deeper than the default stack.
-STACK = "-Xss16m"
+# columns and steps is deeper than the default stack. The rest is for processes that live for
+# minutes on two cores: half of their time went into compiling code and collecting beside it.
+JAVA_OPTIONS = "-Xss16m -Duser.timezone=UTC -XX:TieredStopAtLevel=1 -XX:+UseParallelGC"
+# Hive's functions name it, and Spark's package lacks it (hive-llap-common). A session that closes
+# may load them; once that has failed, the next ones to close never end (SPARK-51041).
+MISSING_INTERFACE = "org/apache/hadoop/hive/llap/security/LlapSigner$Signable"
 
 # For two cores and few gigabytes.
 CONF = {
@@ -218,6 +223,7 @@ def running_cluster(
     if home is None or java is None:
         raise ClusterError(missing() or NO_PYSPARK)
     spark_class = str(home / "bin" / "spark-class")
+    _write_interface(folder / "classes", MISSING_INTERFACE)
     settings = {
         **CONF,
         "spark.cores.max": str(workers),
@@ -234,10 +240,10 @@ def running_cluster(
         ),
         "spark.driver.extraJavaOptions": (
             # Nothing here must outlive a power cut.
-            f"{STACK} -Duser.timezone=UTC -Dderby.system.home={folder}"
-            " -Dderby.system.durability=test"
+            f"{JAVA_OPTIONS} -Dderby.system.home={folder} -Dderby.system.durability=test"
         ),
-        "spark.executor.extraJavaOptions": f"{STACK} -Duser.timezone=UTC",
+        "spark.driver.extraClassPath": str(folder / "classes"),
+        "spark.executor.extraJavaOptions": JAVA_OPTIONS,
         **(conf or {}),
     }
     with ExitStack() as stack:
@@ -360,6 +366,26 @@ def _environment(home: Path, java: Path, folder: Path, memory_mb: int) -> dict[s
         "SPARK_NO_DAEMONIZE": "1",
         "TZ": "UTC",
     }
+
+
+def _write_interface(classes: Path, name: str) -> None:
+    """Write a Java interface without members, which needs no compiler (class file, version 52)."""
+
+    def text(value: str) -> bytes:
+        return b"\x01" + struct.pack(">H", len(value)) + value.encode()
+
+    constants = [
+        *(text(name), b"\x07\x00\x01"),
+        *(text("java/lang/Object"), b"\x07\x00\x03"),
+    ]
+    public_abstract_interface = 0x0601
+    file = (classes / name).with_suffix(".class")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(
+        struct.pack(">IHHH", 0xCAFEBABE, 0, 52, len(constants) + 1)
+        + b"".join(constants)
+        + struct.pack(">7H", public_abstract_interface, 2, 4, 0, 0, 0, 0)
+    )
 
 
 def _package() -> Path | None:

@@ -4,6 +4,7 @@ Also a program that prints the table of a log: `python -m tests.engines.spark_lo
 """
 
 import json
+import math
 import re
 import sys
 from collections import defaultdict
@@ -20,12 +21,13 @@ MEGABYTE = 1_000_000
 ROWS_OF_A_SKEWED_STAGE = 10_000
 
 
-def by_model(event_log: Path) -> pd.DataFrame:
+def by_model(event_log: Path, since: float = 0, until: float = math.inf) -> pd.DataFrame:
     """Sum up the finished tasks of each model's statements; one row per model, by shuffle.
 
-    Columns: model; tasks; cpu_seconds (of executors); shuffle_mb (written to be read by other
-    tasks); spilled_mb (to disk); skew: of its stages of 10,000 rows and more from a shuffle the
-    largest ratio of a task's rows to the median task's, NaN without such a stage.
+    Of jobs submitted from `since` on and before `until`, in seconds of Unix time. Columns: model;
+    tasks; cpu_seconds (of executors); shuffle_mb (written to be read by other tasks); spilled_mb
+    (to disk); skew: of its stages of 10,000 rows and more from a shuffle the largest ratio of a
+    task's rows to the median task's, NaN without such a stage.
     """
     model_of: dict[int, str] = {}
     sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
@@ -34,7 +36,7 @@ def by_model(event_log: Path) -> pd.DataFrame:
         for line in lines:
             # Most lines are of other events, and long.
             if line.startswith('{"Event":"SparkListenerJobStart"'):
-                _take_job(json.loads(line), model_of)
+                _take_job(json.loads(line), model_of, since, until)
             elif line.startswith('{"Event":"SparkListenerTaskEnd"'):
                 _take_task(json.loads(line), model_of, sums, rows)
     skew: dict[str, float] = {}
@@ -48,7 +50,9 @@ def by_model(event_log: Path) -> pd.DataFrame:
     return found.sort_values("shuffle_mb", ascending=False, ignore_index=True)
 
 
-def _take_job(event: dict[str, Any], model_of: dict[int, str]) -> None:
+def _take_job(event: dict[str, Any], model_of: dict[int, str], since: float, until: float) -> None:
+    if not since <= event["Submission Time"] / 1000 < until:
+        return
     node = NODE.search(event["Properties"].get("spark.job.description", ""))
     if node:
         model_of.update(dict.fromkeys(event["Stage IDs"], node[1]))
