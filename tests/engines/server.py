@@ -10,7 +10,8 @@ import psycopg2
 from orchestration.settings import PROJECT_DIR
 from orchestration.warehouse.postgres import PostgresWarehouse
 
-PATIENCE_SECONDS = 900
+# Of a whole run on a busy machine; what hangs is stopped all the same.
+PATIENCE_SECONDS = 2700
 
 
 def journey_gaps(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
