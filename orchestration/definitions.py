@@ -20,6 +20,7 @@ from orchestration.defs.schedules import (
 )
 from orchestration.defs.sensors import failure_sensor, freshness_sensor, map_sensor
 from orchestration.executor import warehouse_executor
+from orchestration.publish.contracts import sort_orders
 from orchestration.resources import dbt_manifest, dbt_resource
 from orchestration.settings import Settings
 
@@ -36,7 +37,7 @@ def defs() -> dg.Definitions:
     for part in (*chain, *gates):
         required |= {*part.keys, *part.check_keys}
     return dg.Definitions(
-        assets=[*chain, build_publication(marts, required)],
+        assets=[*chain, build_publication(marts, required, sort_orders(manifest))],
         asset_checks=gates,
         jobs=[refresh_job, weekly_report_job, build_land_day(settings.landing_first_day)],
         schedules=[refresh_schedule(settings.env), weekly_report_schedule(settings.env)],

@@ -80,6 +80,33 @@ def promised(manifest: Mapping[str, Any]) -> dict[str, Contract]:
     return contracts
 
 
+def sort_orders(manifest: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the columns by which a mart is published in order, where its YAML says so.
+
+    Raises JourneyGapsError where `meta.sorted_by` names no column of the mart, or does not tell
+    its rows apart: equal marts would not be equal files.
+    """
+    contracts = promised(manifest)
+    orders = {}
+    for model in published_models(manifest):
+        order = tuple(model["config"]["meta"].get("sorted_by", ()))
+        contract = contracts[model["name"]]
+        if unknown := [column for column in order if column not in contract.columns]:
+            raise JourneyGapsError(
+                f"{model['original_file_path']}: {model['name']} is sorted by "
+                f"{', '.join(unknown)}, which it has not"
+            )
+        if order and not any(set(key) <= set(order) for key in contract.keys):
+            raise JourneyGapsError(
+                f"{model['original_file_path']}: {model['name']} is sorted by columns that do "
+                f"not tell its rows apart: end config.meta.sorted_by with a key, such as "
+                f"{', '.join(contract.keys[0])}"
+            )
+        if order:
+            orders[model["name"]] = order
+    return orders
+
+
 def committed(folder: Path = CONTRACTS) -> dict[str, Contract]:
     """Return the contracts that were promised last, by mart.
 

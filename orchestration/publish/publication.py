@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -77,6 +78,8 @@ def publish(
     publication_id: str,
     now: datetime | None = None,
     complete: Callable[[Path], object] = lambda _: None,
+    *,
+    sorted_by: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Publication:
     """Publish `marts` of schema marts of `warehouse` and make them current.
 
@@ -84,6 +87,10 @@ def publish(
     is the time of publication. `complete` may add files to the folder, which then holds the
     marts and the manifest, before readers see it. A server's own readers see the marts at the
     same moment, short of a crash between the two.
+
+    Rows lie in the order of the columns that `sorted_by` names for their mart (which must tell
+    rows apart, or equal rows would not make equal files), else of all columns. What is more than
+    the warehouse's memory_limit is spilled into the folder.
 
     Whatever fails, the last publication stays current and nothing of this one remains.
     Raises JourneyGapsError where a mart is missing, the warehouse cannot be opened, or the id
@@ -101,7 +108,7 @@ def publish(
     _sweep(published_dir)
     try:
         draft.mkdir()
-        written = _write_marts(warehouse, draft, marts)
+        written = _write_marts(warehouse, draft, marts, sorted_by)
         _write_manifest(draft, manifest, publication_id, published_at, written)
         complete(draft)
         with warehouse.publishing(publication_id, marts):
@@ -175,13 +182,19 @@ def _sweep(published_dir: Path) -> None:
 
 
 def _write_marts(
-    warehouse: Warehouse, folder: Path, marts: Sequence[str]
+    warehouse: Warehouse,
+    folder: Path,
+    marts: Sequence[str],
+    sorted_by: Mapping[str, Sequence[str]],
 ) -> dict[str, PublishedMart]:
     """Write the database and the Parquet files; rows pass through DuckDB alone."""
     require_marts(warehouse, marts)
     spill = folder / "spill"
     spill.mkdir()
-    with closing(duckdb.connect(config={"temp_directory": str(spill)})) as connection:
+    config: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(spill)}
+    if warehouse.memory_limit is not None:
+        config["memory_limit"] = warehouse.memory_limit
+    with closing(duckdb.connect(config=config)) as connection:
         connection.execute("set TimeZone = 'UTC'")
         connection.execute(
             f"attach {literal(str(folder / DATABASE))} as published "
@@ -189,7 +202,8 @@ def _write_marts(
         )
         with warehouse.reader(connection, spill) as relation:
             written = {
-                mart: _write_mart(connection, folder, mart, relation(mart)) for mart in marts
+                mart: _write_mart(connection, folder, mart, relation(mart), sorted_by.get(mart, ()))
+                for mart in marts
             }
         connection.execute("detach published")
     shutil.rmtree(spill, ignore_errors=True)
@@ -197,11 +211,16 @@ def _write_marts(
 
 
 def _write_mart(
-    connection: duckdb.DuckDBPyConnection, folder: Path, mart: str, relation: str
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    mart: str,
+    relation: str,
+    columns_of_order: Sequence[str],
 ) -> PublishedMart:
     name = quoted(mart)
+    order = ", ".join(map(quoted, columns_of_order)) or "all"
     parquet = folder / f"{mart}.parquet"
-    connection.execute(f"create table published.{name} as from {relation} order by all")
+    connection.execute(f"create table published.{name} as from {relation} order by {order}")
     connection.execute(
         f"copy published.{name} to {literal(str(parquet))} (format parquet, compression zstd)"
     )

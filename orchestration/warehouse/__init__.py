@@ -17,11 +17,11 @@ __all__ = ["Connection", "Cursor", "DuckDBWarehouse", "Warehouse", "warehouse_of
 def warehouse_of(settings: Settings) -> Warehouse:
     """Return the warehouse that the settings name; nothing is opened yet."""
     if settings.target is Target.DUCKDB:
-        return DuckDBWarehouse(settings.warehouse)
+        return DuckDBWarehouse(settings.warehouse, settings.memory_limit)
     if settings.target is Target.SPARK:
         from orchestration.warehouse.spark import spark_warehouse
 
         return spark_warehouse(settings)
     from orchestration.warehouse.postgres import PostgresWarehouse
 
-    return PostgresWarehouse(settings.publications_kept)
+    return PostgresWarehouse(settings.publications_kept, settings.memory_limit)

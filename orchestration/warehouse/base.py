@@ -64,6 +64,10 @@ class Warehouse(Protocol):
     def sessions(self) -> int:
         """In how many sessions at once many small queries are best asked."""
 
+    @property
+    def memory_limit(self) -> str | None:
+        """What a DuckDB that its rows pass through holds in memory, such as 3GB; None: no limit."""
+
     def connect(self) -> AbstractContextManager[Connection]:
         """Open it for reading; raises JourneyGapsError where that fails."""
 

@@ -50,9 +50,13 @@ def open_patiently(file: Path, seconds: float) -> duckdb.DuckDBPyConnection:
 
 @dataclass(frozen=True)
 class DuckDBWarehouse:
-    """A DuckDB file; `file` need not exist before something lands."""
+    """A DuckDB file; `file` need not exist before something lands.
+
+    Who reads it holds `memory_limit` at most in memory, such as 3GB, and spills the rest.
+    """
 
     file: Path
+    memory_limit: str | None = None
 
     @property
     def name(self) -> str:
@@ -62,7 +66,8 @@ class DuckDBWarehouse:
     @property
     def sqlalchemy(self) -> tuple[str, Mapping[str, Any]]:
         """The path travels beside the URL, which would end at a `?` in it."""
-        return "duckdb:///?access_mode=read_only", {"database": str(self.file)}
+        config = {} if self.memory_limit is None else {"memory_limit": self.memory_limit}
+        return "duckdb:///?access_mode=read_only", {"database": str(self.file), "config": config}
 
     @property
     def sessions(self) -> int:
@@ -77,6 +82,8 @@ class DuckDBWarehouse:
         except duckdb.Error as error:
             raise cannot_open(self.file, error) from error
         with connection:
+            if self.memory_limit is not None:
+                connection.execute(f"set memory_limit = {literal(self.memory_limit)}")
             yield connection
 
     def claim(self, run_id: str) -> Closeable:  # noqa: ARG002 (part of the protocol)

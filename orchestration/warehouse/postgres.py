@@ -72,6 +72,7 @@ class PostgresWarehouse:
     """
 
     publications_kept: int = PUBLICATIONS_KEPT
+    memory_limit: str | None = None
 
     @property
     def name(self) -> str:

@@ -73,7 +73,7 @@ def spark_warehouse(settings: Settings) -> "SparkWarehouse":
     )
     owner = hashlib.sha256(str(settings.home).encode()).hexdigest()[:12]
     staging = Staging(settings.spark_staging_place, owner)
-    return SparkWarehouse(server, staging, settings.publications_kept)
+    return SparkWarehouse(server, staging, settings.publications_kept, settings.memory_limit)
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ class SparkWarehouse:
     server: SparkServer
     staging: Staging
     publications_kept: int = PUBLICATIONS_KEPT
+    memory_limit: str | None = None
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from orchestration.defs.models.assets import published_marts
+from orchestration.publish.contracts import sort_orders
 from orchestration.publish.publication import DATABASE, publish
 from orchestration.warehouse import DuckDBWarehouse
 from tests.conftest import Workbench
@@ -30,6 +31,7 @@ def published(
         marts,
         {},
         "cookbook",
+        sorted_by=sort_orders(manifest),
     ).folder
     with duckdb.connect(folder / DATABASE, read_only=True) as connection:
         yield connection
@@ -85,6 +87,45 @@ def test_cohorts_by_month_counted_anew(published: duckdb.DuckDBPyConnection) -> 
                 share = (in_month <= days * DAY).mean()
                 assert row[f"share_within_{days}_days"] == pytest.approx(share)
     assert 0 < unknown < 3 * len(found)
+
+
+def test_moves_back_counted_anew(published: duckdb.DuckDBPyConnection) -> None:
+    steps = frame(published, "from fct_stage_transitions")
+    place = ["journey_id", "from_stage_id"]
+    moves_out = steps.groupby(place).size()
+    pairs = steps[steps["transition_kind"] == "back"].groupby([*place, "to_stage_id"])["case_id"]
+
+    found = frame(published, recipe(13).sql).set_index([*place, "to_stage_id"])
+    assert len(found) > 1
+    assert found["back_moves"].to_dict() == pairs.size().to_dict()
+    assert found["cases"].to_dict() == pairs.nunique().to_dict()
+    assert (found["cases"] < found["back_moves"]).any()
+    shares = found["back_moves"] / moves_out.loc[found.index.droplevel("to_stage_id")].to_numpy()
+    assert found["share_of_moves"].to_dict() == pytest.approx(shares.to_dict())
+
+
+def test_steps_are_counted_as_the_facts_have_them(published: duckdb.DuckDBPyConnection) -> None:
+    kinds = ["journey_id", "from_stage_id", "to_stage_id", "transition_kind"]
+    steps = frame(published, "from fct_stage_transitions").groupby(kinds)["case_id"]
+    stages = frame(published, "from dim_stages").set_index(["journey_id", "stage_id"])
+
+    found = frame(published, "from fct_transition_counts").set_index(kinds)
+    assert set(found.index.get_level_values("transition_kind")) >= {"back", "forward", "success"}
+    assert found["transitions"].to_dict() == steps.size().to_dict()
+    assert found["cases"].to_dict() == steps.nunique().to_dict()
+    for (journey, left, entered, _), row in found.iterrows():
+        assert row["from_stage_order"] == stages.loc[(journey, left), "stage_order"]
+        assert row["to_stage_order"] == stages.loc[(journey, entered), "stage_order"]
+
+
+def test_freshness_counted_anew(published: duckdb.DuckDBPyConnection) -> None:
+    visits = frame(published, "from fct_stage_visits")
+    stages = frame(published, "from dim_stages")
+    found = frame(published, recipe(15).sql).set_index("journey_id")
+    newest = visits.groupby("journey_id")["entered_at"].max()
+    observed = stages.groupby("journey_id")["observed_through"].min()
+    assert found["newest_entry"].to_dict() == newest.to_dict()
+    assert found["observed_through"].to_dict() == observed.to_dict()
 
 
 def test_a_metric_of_our_own_counted_anew(published: duckdb.DuckDBPyConnection) -> None:

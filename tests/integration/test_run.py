@@ -123,6 +123,12 @@ def test_what_a_run_publishes(two_at_once: tuple[Home, list[Finished]]) -> None:
         [(value, verdict)] = connection.execute(
             "select value, verdict from gap_ranking where segment_dimension = 'all'"
         ).fetchall()
+        visits = connection.execute(
+            "select journey_id, entered_at, visit_id from fct_stage_visits"
+        ).fetchall()
+    # As its YAML says, which by all columns they would not.
+    assert visits == sorted(visits)
+    assert visits != sorted(visits, key=lambda visit: visit[2])
     # Half of the claims are checked; the benchmark is nine tenths.
     assert abs(value - 0.5) < 0.02
     assert verdict == "lagging"

@@ -16,6 +16,7 @@ from orchestration.publish.contracts import (
     committed,
     promised,
     published_models,
+    sort_orders,
     violations,
 )
 from orchestration.publish.dictionary import PAGES, rewrite, written
@@ -138,6 +139,23 @@ def test_a_mart_without_version_or_key_is_refused(manifest: dict[str, Any], tmp_
     (tmp_path / "x.json").write_text('{"version": 1}')
     with pytest.raises(JourneyGapsError, match=r"x.json is no contract"):
         committed(tmp_path)
+
+
+def test_an_order_has_columns_of_the_mart_and_tells_rows_apart(manifest: dict[str, Any]) -> None:
+    assert sort_orders(manifest)["fct_stage_visits"] == ("journey_id", "entered_at", "visit_id")
+    assert "fct_measures" not in sort_orders(manifest)
+    page = written(manifest)[str(PAGES / "fct_stage_visits.md")]
+    assert "in the order of `journey_id`, `entered_at`, `visit_id`." in page
+    assert "in the order of" not in written(manifest)[str(PAGES / "fct_measures.md")]
+    for order, said in (
+        (["entered", "visit_id"], r"fct_stage_visits.sql: .* is sorted by entered, which"),
+        (["journey_id", "entered_at"], r"end config.meta.sorted_by with a key, such as visit_id"),
+    ):
+        other = copied(manifest)
+        model = other["nodes"]["model.journey_gaps.fct_stage_visits"]
+        model["config"]["meta"]["sorted_by"] = order
+        with pytest.raises(JourneyGapsError, match=said):
+            sort_orders(other)
 
 
 def test_exposures_name_what_is_read(manifest: dict[str, Any]) -> None:

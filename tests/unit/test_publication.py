@@ -5,18 +5,20 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
 import pytest
+import sqlalchemy
 
 from orchestration.errors import JourneyGapsError
 from orchestration.publish import publication
 from orchestration.publish.publication import current, publish, read_manifest
-from orchestration.warehouse import DuckDBWarehouse
+from orchestration.settings import Settings, Target
+from orchestration.warehouse import DuckDBWarehouse, warehouse_of
 
 MARTS = ["fct_measures", "dim_stages", "gap_trends"]
 NOW = datetime(2024, 6, 1, 12, tzinfo=timezone(timedelta(hours=2)))
@@ -156,6 +158,81 @@ def test_the_order_in_the_warehouse_does_not_matter_but_every_value_does(tmp_pat
 
     assert first == other
     assert len({first.content_hash, changed.content_hash, doubled.content_hash}) == 3
+
+
+def test_rows_lie_in_the_order_that_is_asked_for(tmp_path, published):
+    warehouse = tmp_path / "warehouse.duckdb"
+    order = {"fct_measures": ("is_mature", "entered_at", "n")}
+    found = [
+        publish(
+            DuckDBWarehouse(build(warehouse, order=each)),
+            published,
+            MARTS,
+            {},
+            each,
+            sorted_by=order,
+        )
+        for each in ("asc", "desc")
+    ]
+    assert found[0].marts == found[1].marts
+    with duckdb.connect(warehouse) as connection:
+        by_time = connection.execute(
+            "from marts.fct_measures order by is_mature, entered_at, n"
+        ).fetchall()
+        by_all = connection.execute("from marts.fct_measures order by all").fetchall()
+    assert rows_of(found[0].folder, "fct_measures") == (by_time, by_time)
+    plain = publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "plain")
+    assert rows_of(plain.folder, "fct_measures") == (by_all, by_all)
+    assert by_time != by_all
+    hashes = {each.marts["fct_measures"].content_hash for each in (*found, plain)}
+    assert len(hashes) == 1
+
+
+class Observed(DuckDBWarehouse):
+    """A warehouse that looks at the connection that its rows pass through."""
+
+    @contextmanager
+    def reader(self, connection, work_dir):
+        [self.limits] = connection.execute(
+            "select current_setting('memory_limit'), current_setting('temp_directory')"
+        ).fetchall()
+        with super().reader(connection, work_dir) as relation:
+            yield relation
+
+
+@pytest.mark.parametrize(("given", "held"), [("700MB", "667.5 MiB"), ("2GB", "1.8 GiB")])
+def test_what_passes_through_is_held_to_the_memory_limit(warehouse, published, given, held):
+    observed = Observed(warehouse, given)
+    folder = publish(observed, published, MARTS, {}, "a").folder
+    assert observed.limits == (held, str(folder.with_name("a.tmp") / "spill"))
+    assert not (folder / "spill").exists()
+
+
+@pytest.mark.parametrize("target", Target)
+def test_the_memory_limit_is_that_of_the_settings(tmp_path, target):
+    assert warehouse_of(Settings(home=tmp_path)).memory_limit == "3GB"
+    settings = Settings(home=tmp_path, target=target, memory_limit="700MB")
+    assert warehouse_of(settings).memory_limit == "700MB"
+
+
+def test_who_reads_the_warehouse_is_held_to_the_memory_limit(warehouse):
+    limited = DuckDBWarehouse(warehouse, "700MB")
+    with limited.connect() as connection:
+        assert connection.execute("select current_setting('memory_limit')").fetchall() == [
+            ("667.5 MiB",)
+        ]
+    url, connect_args = limited.sqlalchemy
+    engine = sqlalchemy.create_engine(url, connect_args=connect_args)
+    with engine.connect() as connection:
+        asked = sqlalchemy.text("select current_setting('memory_limit')")
+        assert connection.execute(asked).fetchall() == [("667.5 MiB",)]
+    engine.dispose()
+
+
+def test_a_sort_that_needs_more_than_the_limit_is_spilled(tmp_path, published):
+    warehouse = build(tmp_path / "warehouse.duckdb", rows=1_000_000)
+    limited = publish(DuckDBWarehouse(warehouse, "120MB"), published, MARTS, {}, "limited")
+    assert limited.marts == publish(DuckDBWarehouse(warehouse), published, MARTS, {}, "free").marts
 
 
 def test_the_content_hash_can_be_computed_from_what_is_published(warehouse, published):

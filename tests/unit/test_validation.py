@@ -226,6 +226,16 @@ SOUND: dict[str, dict[str, Any]] = {
         "share": 0.5,
         "mean_days": 2.5,
     },
+    "marts.fct_transition_counts": {
+        "journey_id": "loan",
+        "from_stage_id": "submitted",
+        "from_stage_order": 1,
+        "to_stage_id": "accepted",
+        "to_stage_order": 2,
+        "transition_kind": "forward",
+        "transitions": 50,
+        "cases": 40,
+    },
     "marts.gap_scenarios": {
         "scenario_id": "loan:as_is",
         "journey_id": "loan",
@@ -673,6 +683,16 @@ BREACHES = [
         {"journey_id": "i", "mean_days": float("inf")},
         {"figures_are_finite"},
     ),
+    ("marts.fct_transition_counts", {"to_stage_id": None}, {"to_stage_id_is_known"}),
+    ("marts.fct_transition_counts", {"cases": None}, {"cases_is_known"}),
+    (
+        "marts.fct_transition_counts",
+        {"transition_kind": "jump"},
+        {"transition_kind_is_a_known_kind"},
+    ),
+    ("marts.fct_transition_counts", {"to_stage_id": "submitted"}, {"steps_change_the_stage"}),
+    ("marts.fct_transition_counts", {"cases": 51}, {"steps_are_those_of_cases"}),
+    ("marts.fct_transition_counts", {"cases": 0}, {"steps_are_those_of_cases"}),
     ("marts.gap_scenarios", SCENARIO | {"sentence": None}, {"sentence_is_known"}),
     (
         "marts.gap_scenarios",

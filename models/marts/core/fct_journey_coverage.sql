@@ -164,6 +164,7 @@ visit_counts as (
         visits.journey_id,
         visits.stage_id,
         count(*) as visits,
+        max(visits.entered_at) as newest_entry_at,
         sum(case when visits.is_open then 1 else 0 end) as open_visits,
         sum(
             case when visits.exit_kind = 'lapsed' then 1 else 0 end
@@ -362,6 +363,7 @@ final as (
         observations.observed_through,
         mature_weeks.first_mature_week,
         mature_weeks.last_mature_week,
+        visit_counts.newest_entry_at,
         coalesce(mature_weeks.mature_weeks, 0) as mature_weeks,
         coalesce(case_counts.cases, 0)::bigint as cases,
         coalesce(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -31,11 +32,14 @@ TOP_GAPS = 10
 
 
 def build_publication(
-    marts: Sequence[dg.AssetKey], required: Set[dg.AssetKey | dg.AssetCheckKey]
+    marts: Sequence[dg.AssetKey],
+    required: Set[dg.AssetKey | dg.AssetCheckKey],
+    sorted_by: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> dg.AssetsDefinition:
     """The publication behind every published mart and both gates, and the report in it.
 
-    `required` is all that its run must have built and checked.
+    `required` is all that its run must have built and checked; `sorted_by` the columns by which
+    a mart's rows are in order.
     """
 
     @dg.multi_asset(
@@ -76,6 +80,7 @@ def build_publication(
             now=started,
             # The page is part of the publication: readers never see one without the other.
             complete=lambda folder: pages.append(write_page(folder)),
+            sorted_by=sorted_by,
         )
         yield dg.MaterializeResult(
             asset_key=PUBLICATION,
