@@ -8,7 +8,7 @@ DEMO_HOME := .journey-gaps/demo
 SUPERSET := build/superset
 DIALECTS := build/dialects
 
-.PHONY: setup spark demo dev test test-proofs test-faults test-engines test-spark test-bi test-dialects lint format contracts docs bench bench-scale bench-spark growth audit lock clean
+.PHONY: setup spark peers demo dev test test-proofs test-faults test-engines test-spark test-bi test-dialects lint format contracts docs bench bench-scale bench-spark bench-peers growth audit lock clean
 
 setup: $(VENV)/.installed
 
@@ -27,6 +27,13 @@ spark: $(VENV)/.installed-spark  ## What --target spark needs besides, and a clu
 $(VENV)/.installed-spark: $(VENV)/.installed requirements-spark.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		--requirement requirements-spark.lock
+	@touch $@
+
+peers: $(VENV)/.installed-peers  ## ClickHouse in a process, to compare with (600 MB).
+
+$(VENV)/.installed-peers: $(VENV)/.installed requirements-peers.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		--requirement requirements-peers.lock
 	@touch $@
 
 demo: setup  ## Land the demo data, build, check and publish; show the ranked gaps.
@@ -110,6 +117,9 @@ bench-scale: setup  ## Full build, increments, gates, publication at SIZES=10,10
 bench-spark: setup spark  ## Builds on a Spark cluster of two workers at SIZE=1 million events: shuffle volume, spilling, skew.
 	$(BIN)/python -m tests.benchmarks.spark
 
+bench-peers: setup peers  ## The same questions to SQL by hand, polars, pm4py and ClickHouse, at SIZES=1,5,20 million events.
+	$(BIN)/python -m tests.benchmarks.peers
+
 growth: setup  ## What each folder of a HOME takes, day by day: DAYS=30 real runs.
 	$(BIN)/python -m tests.benchmarks.growth --days $(or $(DAYS),30)
 
@@ -120,6 +130,10 @@ lock: setup  ## Resolve anew after a change of dependencies in pyproject.toml.
 	$(BIN)/uv pip compile tests/dialects/requirements.in --universal --python-version 3.11 \
 		--no-strip-extras --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-annotate --no-header --quiet --output-file requirements-dialects.lock
+	$(BIN)/uv pip compile tests/benchmarks/requirements.in --universal --python-version 3.11 \
+		--constraint requirements.lock --no-strip-extras --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet \
+		--output-file requirements-peers.lock
 	$(BIN)/uv pip compile pyproject.toml --extra spark --extra spark-dev --universal \
 		--python-version 3.11 --constraint requirements.lock --no-strip-extras \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \

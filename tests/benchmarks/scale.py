@@ -12,15 +12,19 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from orchestration.journey_map import load_journey_map, write_seeds
 from orchestration.landing.contract import create_tables_sql
 from orchestration.settings import PROJECT_DIR, Settings
+from tests.benchmarks.by_hand import FIRST_ENTRY_FUNNEL, VISITS, polars_shifts, polars_windows
 from tests.benchmarks.measuring import Cost, cpu_seconds, measured
 from tests.maps import write_tables
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MILLION = 1_000_000
 INCREMENT = 50_000
@@ -61,39 +65,6 @@ MAP = {
     ),
 }
 
-# The query of the issue: visits by two windows, as one would write them.
-NAIVE = """
-    with events as (select entity_id, stage, event_ts, segment from '{path}'),
-    stage_changes as (
-        select *, lag(stage) over w as from_stage from events
-        window w as (partition by entity_id order by event_ts)
-    ),
-    visits as (select * from stage_changes where from_stage is distinct from stage)
-    select *, lead(event_ts) over v as exited_at, lead(stage) over v as to_stage from visits
-    window v as (partition by entity_id order by event_ts)
-"""
-RAW_FUNNEL = """
-    with steps as (
-        select customer_id, event_name as step, occurred_at from raw.events
-        where event_name in ('stage_1', 'stage_2', 'stage_3', 'stage_4', 'stage_5')
-    ),
-    first as (select customer_id, min(occurred_at) as t1 from steps where step = 'stage_1'
-        group by customer_id),
-    second as (select f.customer_id, t1, min(occurred_at) as t2 from first f join steps s
-        on s.customer_id = f.customer_id and step = 'stage_2' and occurred_at >= t1
-        and occurred_at <= t1 + interval 30 day group by all),
-    third as (select f.customer_id, t1, min(occurred_at) as t3 from second f join steps s
-        on s.customer_id = f.customer_id and step = 'stage_3' and occurred_at >= t2
-        and occurred_at <= t1 + interval 30 day group by all),
-    fourth as (select f.customer_id, t1, min(occurred_at) as t4 from third f join steps s
-        on s.customer_id = f.customer_id and step = 'stage_4' and occurred_at >= t3
-        and occurred_at <= t1 + interval 30 day group by all),
-    fifth as (select f.customer_id, t1, min(occurred_at) as t5 from fourth f join steps s
-        on s.customer_id = f.customer_id and step = 'stage_5' and occurred_at >= t4
-        and occurred_at <= t1 + interval 30 day group by all)
-    select (select count(*) from first), (select count(*) from second),
-        (select count(*) from third), (select count(*) from fourth), (select count(*) from fifth)
-"""
 FACT_FUNNEL = """
     select furthest_step, count(*) from {schema}.fct_funnel_attempts
     where funnel_id = 'five_steps' group by furthest_step
@@ -175,7 +146,7 @@ def write_parquet(
                     select number, stage, second, segment, row_number() over () as event_number
                     from events
                     where second < 86400 * 700
-                    order by second
+                    order by second, stage
                 )
             ) to '{everything}' (format parquet)
         """)
@@ -302,41 +273,15 @@ def by_group(nodes: dict[str, tuple[float, float]]) -> dict[str, tuple[float, fl
     return groups
 
 
-def naive(path: Path, folder: Path) -> None:
-    with duckdb.connect(str(folder / "naive.duckdb"), config={"threads": THREADS}) as connection:
-        connection.execute(f"create table visits as {NAIVE.format(path=path)}")
-    (folder / "naive.duckdb").unlink()
+def store_visits(path: Path, folder: Path) -> None:
+    with duckdb.connect(str(folder / "visits.duckdb"), config={"threads": THREADS}) as connection:
+        visits = VISITS.format(path=path, order="event_ts")
+        connection.execute(f"create table visits as {visits}")
+    (folder / "visits.duckdb").unlink()
 
 
-def with_polars(path: Path, folder: Path) -> None:
-    """The query's job in the library's own words: a window per entity, twice."""
-    import polars as pl
-
-    columns = ["entity_id", "stage", "event_ts", "segment"]
-    events = pl.scan_parquet(path).select(columns).sort("entity_id", "event_ts")
-    changes = events.with_columns(from_stage=pl.col("stage").shift().over("entity_id"))
-    visits = changes.filter(pl.col("from_stage").ne_missing(pl.col("stage")))
-    visits.with_columns(
-        exited_at=pl.col("event_ts").shift(-1).over("entity_id"),
-        to_stage=pl.col("stage").shift(-1).over("entity_id"),
-    ).sink_parquet(folder / "polars.parquet")
-    (folder / "polars.parquet").unlink()
-
-
-def with_polars_by_hand(path: Path, folder: Path) -> None:
-    """The same without windows: the rows are sorted, so a neighbour is a shift away."""
-    import polars as pl
-
-    columns = ["entity_id", "stage", "event_ts", "segment"]
-    events = pl.scan_parquet(path).select(columns).sort("entity_id", "event_ts")
-    follows = pl.col("entity_id").shift() == pl.col("entity_id")
-    changes = events.with_columns(from_stage=pl.when(follows).then(pl.col("stage").shift()))
-    visits = changes.filter(pl.col("from_stage").ne_missing(pl.col("stage")))
-    leads = pl.col("entity_id").shift(-1) == pl.col("entity_id")
-    visits.with_columns(
-        exited_at=pl.when(leads).then(pl.col("event_ts").shift(-1)),
-        to_stage=pl.when(leads).then(pl.col("stage").shift(-1)),
-    ).sink_parquet(folder / "polars.parquet")
+def sink(visits: "pl.LazyFrame", folder: Path) -> None:
+    visits.sink_parquet(folder / "polars.parquet")
     (folder / "polars.parquet").unlink()
 
 
@@ -407,9 +352,9 @@ def run_size(folder: Path, size: float) -> float:
         full = show_build("full build", measured(lambda: build(settings)))
         visits = rounds(
             {
-                "the query, in DuckDB": lambda: naive(path, folder),
-                "polars, windows": lambda: with_polars(path, folder),
-                "polars, shifts by hand": lambda: with_polars_by_hand(path, folder),
+                "the query, in DuckDB": lambda: store_visits(path, folder),
+                "polars, windows": lambda: sink(polars_windows(path, "event_ts"), folder),
+                "polars, shifts by hand": lambda: sink(polars_shifts(path, "event_ts"), folder),
                 "facts, with dbt's start": lambda: build(settings, *FACTS_ALONE),
             }
         )
@@ -420,7 +365,9 @@ def run_size(folder: Path, size: float) -> float:
         reads = rounds(
             {
                 "every column of both facts, read": lambda: query(settings.warehouse, READ_FACTS),
-                "five-step funnel, raw events": lambda: query(settings.warehouse, RAW_FUNNEL),
+                "five-step funnel, raw events": lambda: query(
+                    settings.warehouse, FIRST_ENTRY_FUNNEL.format(events="raw.events")
+                ),
                 "five-step funnel, the fact's view": lambda: query(
                     settings.warehouse, FACT_FUNNEL.format(schema="marts")
                 ),
