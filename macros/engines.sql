@@ -125,6 +125,17 @@
     end
 {%- endmacro %}
 
+{#- Whether a moment of one relation is not later than as_of, of another that it is joined to by
+    equality. DuckDB would take a comparison for a condition of the join, one that few rows meet,
+    and then store the many that do in the hash table of every later join. -#}
+{% macro is_seen(moment, as_of) -%}
+    {{ return(adapter.dispatch("is_seen")(moment, as_of)) }}
+{%- endmacro %}
+{% macro default__is_seen(moment, as_of) -%} {{ moment }} <= {{ as_of }} {%- endmacro %}
+{% macro duckdb__is_seen(moment, as_of) -%}
+    epoch_us({{ as_of }}) - epoch_us({{ moment }}) >= 0
+{%- endmacro %}
+
 {#- A text that sorts by its bytes, whatever the database's collation says: write it in
     `order by`, `min` and `max` of a text, so that every engine has one order. -#}
 {% macro binary_order(text) -%}

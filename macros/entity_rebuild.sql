@@ -52,6 +52,16 @@
     {%- if is_incremental() -%} ({{ conditions | join(" or ") }}) {%- else -%} true {%- endif -%}
 {%- endmacro %}
 
+{#- The events to rebuild histories from: in an increment those of touched entities, which
+    int_touched_events has read once for all; else those of all. -#}
+{% macro rebuilt_events() -%}
+    {%- set touched_events = ref("int_touched_events") -%}
+    {%- set all_events = ref("int_journey_events") -%}
+    {{ return(
+        touched_events if is_incremental() and not rebuilt_journeys() else all_events
+    ) }}
+{%- endmacro %}
+
 {% macro get_incremental_entity_rebuild_sql(arg_dict) %}
     {%- set target = arg_dict["target_relation"] -%}
     {{ delete_and_insert(

@@ -69,6 +69,20 @@ EPOCH_US = each(
         None: None,
     },
 )
+IS_SEEN = each(
+    "{{ is_seen('moment', 'as_of') }}",
+    {"moment": "timestamp", "as_of": "timestamp"},
+    {
+        (at("2026-01-15T12:00:00"), at("2026-01-15T12:00:00")): True,
+        (at("2026-01-15T11:59:59.999999"), at("2026-01-15T12:00:00")): True,
+        (at("2026-01-15T12:00:00.000001"), at("2026-01-15T12:00:00")): False,
+        (at("1969-12-31T23:59:59.999999"), at("1970-01-01")): True,
+        (at("0001-01-01"), at("9999-12-31T23:59:59.999999")): True,
+        (at("9999-12-31T23:59:59.999999"), at("0001-01-01")): False,
+        (None, at("2026-01-15")): None,
+        (at("2026-01-15"), None): None,
+    },
+)
 TO_LOCAL = each(
     "{{ to_local('moment', 'zone') }}",
     MOMENT,
@@ -389,6 +403,7 @@ CASES: dict[str, list[Cases]] = {
     "type_double": [TYPE_DOUBLE],
     "type_text": [TYPE_TEXT],
     "epoch_us": [EPOCH_US],
+    "is_seen": [IS_SEEN],
     "to_local": [TO_LOCAL],
     "to_utc": [TO_UTC],
     "unnest_days": [UNNEST_DAYS],

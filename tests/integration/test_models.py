@@ -3,6 +3,9 @@
 The demo's data tests run as checks in tests/browser/test_dagster_ui.py and tests/engines.
 """
 
+import re
+
+from orchestration.settings import PROJECT_DIR
 from tests.conftest import Workbench
 
 
@@ -46,3 +49,11 @@ def test_no_view_stores_a_relation_in_between(demo: Workbench) -> None:
         if "CTE_SCAN" in str(demo.query(f"explain select count(*) from {schema}.{view}"))
     ]
     assert not storing
+
+
+def test_entries_are_compared_with_as_of_by_its_macro() -> None:
+    """Else DuckDB plans for a hundred visits where millions come, in increments alone (ADR 25)."""
+    comparison = re.compile(r"(where|and|on)\s+\w+\.entered_at <= \w+\.as_of")
+    models = list((PROJECT_DIR / "models").rglob("*.sql"))
+    assert sum("is_seen(" in model.read_text() for model in models) > 5
+    assert not [model.stem for model in models if comparison.search(model.read_text())]

@@ -1,4 +1,11 @@
 {#- What customers did in the stage before the landmark. -#}
+{#- Literals: events are stored as they came, and those of other times are skipped. -#}
+{%- set first_at = read_values(
+    ref('int_driver_units'), 'min(entered_at)', 'is_at_landmark'
+) | select | first | default('0001-01-01', true) %}
+{%- set last_at = read_values(
+    ref('int_driver_units'), 'max(landmark_at)', 'is_at_landmark'
+) | select | first | default('9999-12-31', true) %}
 with
 
 units as (
@@ -7,8 +14,12 @@ units as (
     where is_at_landmark
 ),
 
-events as (
-    select * from {{ ref('int_source_events') }}
+timely_events as (
+    select *
+    from {{ ref('int_source_events') }}
+    where
+        occurred_at > timestamp '{{ first_at }}'
+        and occurred_at <= timestamp '{{ last_at }}'
 ),
 
 identifications as (
@@ -21,30 +32,6 @@ journeys as (
 
 entity_links as (
     select * from {{ ref('entity_links') }}
-),
-
-spans as (
-    select
-        min(entered_at) as first_at,
-        max(landmark_at) as last_at
-    from units
-),
-
-timely_events as (
-    select
-        events.event_name,
-        events.occurred_at,
-        events.anonymous_id,
-        events.customer_id,
-        events.account_id,
-        events.opportunity_id,
-        events.support_contact_id,
-        events.source_case_id
-    from events
-    inner join spans
-        on
-            events.occurred_at > spans.first_at
-            and events.occurred_at <= spans.last_at
 ),
 
 -- A device belongs to the next customer identified on it where the journey's attempt

@@ -3,17 +3,32 @@
     twice. Rows stay narrow: who and what is joined at the end. -#}
 {{ config(materialized='incremental', incremental_strategy='entity_rebuild') }}
 {%- set step_numbers = range(2, funnel_step_limit() + 1) %}
+{#- In an increment they are few, and stored in between; else they are read anew. -#}
+{%- set is_event_rebuilt = is_rebuilt('all_events') %}
+{%- set steps_taken = (
+    'touched_events' if is_incremental() else ref('int_funnel_events')
+) %}
 
 with
+{% if is_incremental() %}
+    all_events as (
+        select * from {{ ref('int_funnel_events') }}
+    ),
 
+    touched_events as (
+        select *
+        from all_events
+        where {{ is_event_rebuilt }}
+    ),
+{% endif %}
 funnel_events as (
-    select * from {{ ref('int_funnel_events') }}
+    select * from {{ steps_taken }}
 ),
 
 -- Read apart: a relation named twice would be stored whole in between.
 starting_events as (
     select *
-    from {{ ref('int_funnel_events') }}
+    from {{ steps_taken }}
     where step_number = 1
 ),
 
@@ -46,7 +61,6 @@ rebuilt_events as (
         on
             funnel_events.funnel_id = ordered_steps.funnel_id
             and ordered_steps.step_number = 1
-    where {{ is_rebuilt('funnel_events') }}
 ),
 
 entered as (

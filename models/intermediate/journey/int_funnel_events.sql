@@ -10,14 +10,14 @@ with
 
 lone_rows as (
     select *
-    from {{ ref('int_journey_events') }}
+    from {{ rebuilt_events() }}
     where meaning = 'funnel_step'
 ),
 
 -- Read apart: what is read twice would be stored in between, every event of a funnel.
 shared_rows as (
     select *
-    from {{ ref('int_journey_events') }}
+    from {{ rebuilt_events() }}
     where
         meaning = 'funnel_step'
         and {{ (shared_steps | map('int') | list != [0]) | lower }}
@@ -25,13 +25,13 @@ shared_rows as (
 
 other_rows as (
     select *
-    from {{ ref('int_journey_events') }}
+    from {{ rebuilt_events() }}
     where meaning in ('stage', 'touchpoint')
 ),
 
 exclusion_rows as (
     select *
-    from {{ ref('int_journey_events') }}
+    from {{ rebuilt_events() }}
     where meaning = 'exclusion'
 ),
 

@@ -82,7 +82,7 @@ seen as (
     from progress
     inner join observations
         on progress.funnel_id = observations.funnel_id
-    where progress.reached_at <= observations.as_of
+    where {{ is_seen('progress.reached_at', 'observations.as_of') }}
 ),
 
 -- Two steps can be reached at one time: the further one counts.

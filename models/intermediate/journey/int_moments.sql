@@ -10,7 +10,15 @@ responses as (
     select * from {{ ref('int_current_survey_responses') }}
 ),
 
-visits as (
+-- Read apart: a relation named twice would be stored whole in between, and mostly few
+-- visits are looked for.
+customer_visits as (
+    select *
+    from {{ ref('int_stage_visits') }}
+    where stage_kind <> 'exit'
+),
+
+account_visits as (
     select *
     from {{ ref('int_stage_visits') }}
     where stage_kind <> 'exit'
@@ -80,89 +88,90 @@ moments as (
 
 -- Nothing later than as_of is seen, in any column. What is said after a success is said
 -- of it for the journey's window: whether a parcel pleases is known once it is there.
-stays as (
-    select
-        visits.journey_id,
-        visits.entity_id,
-        visits.attempt_number,
-        visits.visit_number,
-        visits.stage_id,
-        visits.account_id,
-        visits.entered_at,
-        coalesce(
-            visits.exited_at,
-            visits.lapsed_at,
+{%- for party in ['customer', 'account'] %}
+    {{ party }}_stays as (
+        select
+            {{ party }}_visits.journey_id,
+            {{ party }}_visits.entity_id,
+            {{ party }}_visits.attempt_number,
+            {{ party }}_visits.visit_number,
+            {{ party }}_visits.stage_id,
+            {{ party }}_visits.account_id,
+            {{ party }}_visits.entered_at,
+            coalesce(
+                {{ party }}_visits.exited_at,
+                {{ party }}_visits.lapsed_at,
+                case
+                    when {{ party }}_visits.stage_kind = 'success'
+                        then
+                            {{ party }}_visits.entered_at
+                            + journeys.conversion_window_days * interval '1' day
+                end,
+                timestamp '9999-12-31 00:00:00'
+            ) as left_at,
+            observations.as_of,
             case
-                when visits.stage_kind = 'success'
-                    then
-                        visits.entered_at
-                        + journeys.conversion_window_days * interval '1' day
-            end,
-            timestamp '9999-12-31 00:00:00'
-        ) as left_at,
-        observations.as_of,
-        case
-            when journeys.entity = 'account' then visits.entity_id
-        end as account_key,
-        case
-            when journeys.entity <> 'account'
-                then {{ customer_of('visits', 'journeys.entity') }}
-        end as customer_key
-    from visits
-    inner join journeys
-        on visits.journey_id = journeys.journey_id
-    inner join observations
-        on
-            visits.journey_id = observations.journey_id
-            and visits.stage_id = observations.stage_id
-),
-
+                when journeys.entity = 'account' then {{ party }}_visits.entity_id
+            end as account_key,
+            case
+                when journeys.entity <> 'account'
+                    then {{ customer_of(party ~ '_visits', 'journeys.entity') }}
+            end as customer_key
+        from {{ party }}_visits
+        inner join journeys
+            on {{ party }}_visits.journey_id = journeys.journey_id
+        inner join observations
+            on
+                {{ party }}_visits.journey_id = observations.journey_id
+                and {{ party }}_visits.stage_id = observations.stage_id
+    ),
+{% endfor %}
 placed as (
     select
-        stays.journey_id,
-        stays.entity_id,
-        stays.attempt_number,
-        stays.visit_number,
-        stays.stage_id,
-        stays.account_id,
-        stays.entered_at,
-        stays.as_of,
+        customer_stays.journey_id,
+        customer_stays.entity_id,
+        customer_stays.attempt_number,
+        customer_stays.visit_number,
+        customer_stays.stage_id,
+        customer_stays.account_id,
+        customer_stays.entered_at,
+        customer_stays.as_of,
         moments.moment_kind,
         moments.moment_id,
         moments.customer_id,
         moments.moment_at,
         moments.complete_through,
         nullif(moments.account_id, '') as customer_account_id
-    from stays
+    from customer_stays
     inner join moments
         on
-            stays.customer_key = moments.customer_id
-            and stays.entered_at <= moments.moment_at
-            and stays.left_at > moments.moment_at
-            and stays.as_of >= moments.moment_at
+            customer_stays.customer_key = moments.customer_id
+            and customer_stays.entered_at <= moments.moment_at
+            and customer_stays.left_at > moments.moment_at
+            and customer_stays.as_of >= moments.moment_at
     union all
     select
-        stays.journey_id,
-        stays.entity_id,
-        stays.attempt_number,
-        stays.visit_number,
-        stays.stage_id,
-        stays.account_id,
-        stays.entered_at,
-        stays.as_of,
+        account_stays.journey_id,
+        account_stays.entity_id,
+        account_stays.attempt_number,
+        account_stays.visit_number,
+        account_stays.stage_id,
+        account_stays.account_id,
+        account_stays.entered_at,
+        account_stays.as_of,
         moments.moment_kind,
         moments.moment_id,
         moments.customer_id,
         moments.moment_at,
         moments.complete_through,
         nullif(moments.account_id, '') as customer_account_id
-    from stays
+    from account_stays
     inner join moments
         on
-            stays.account_key = moments.account_id
-            and stays.entered_at <= moments.moment_at
-            and stays.left_at > moments.moment_at
-            and stays.as_of >= moments.moment_at
+            account_stays.account_key = moments.account_id
+            and account_stays.entered_at <= moments.moment_at
+            and account_stays.left_at > moments.moment_at
+            and account_stays.as_of >= moments.moment_at
 ),
 
 -- Of a customer's opportunities the one that moved last: a moment counts once.

@@ -2,36 +2,45 @@
     are read anew instead, and only cases that turn back are looked at twice. -#}
 {{ config(materialized='incremental', incremental_strategy='entity_rebuild') }}
 
+{#- In an increment they are few, and stored in between; else they are read anew. -#}
+{%- set is_visit_rebuilt = is_rebuilt('all_visits') %}
+{%- set stage_visits = (
+    'rebuilt_visits' if is_incremental() else ref('int_stage_visits')
+) %}
+
 with
+{% if is_incremental() %}
+    all_visits as (
+        select * from {{ ref('int_stage_visits') }}
+    ),
 
-all_visits as (
-    select *
-    from {{ ref('int_stage_visits') }}
-    where stage_kind = 'progress'
-),
-
--- First, before anything is joined to them.
+    rebuilt_visits as (
+        select *
+        from all_visits
+        where {{ is_visit_rebuilt }}
+    ),
+{% endif %}
 visits as (
     select *
-    from all_visits
-    where {{ is_rebuilt('all_visits') }}
+    from {{ stage_visits }}
+    where stage_kind = 'progress'
 ),
 
 turning_visits as (
     select *
-    from {{ ref('int_stage_visits') }}
+    from {{ stage_visits }}
     where transition_kind in ('back', 'skip')
 ),
 
 progress_visits as (
     select *
-    from {{ ref('int_stage_visits') }}
+    from {{ stage_visits }}
     where stage_kind = 'progress'
 ),
 
 following_visits as (
     select *
-    from {{ ref('int_stage_visits') }}
+    from {{ stage_visits }}
     where visit_number > 1
 ),
 
@@ -91,11 +100,8 @@ winding_cases as (
     inner join journeys
         on turning_visits.journey_id = journeys.journey_id
     where
-        {{ is_rebuilt('turning_visits') }}
-        and (
-            turning_visits.transition_kind = 'back'
-            or journeys.order_mode = 'strict'
-        )
+        turning_visits.transition_kind = 'back'
+        or journeys.order_mode = 'strict'
 ),
 
 winding_visits as (

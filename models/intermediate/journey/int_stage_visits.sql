@@ -9,7 +9,7 @@ with
 
 all_stage_rows as (
     select *
-    from {{ ref('int_journey_events') }}
+    from {{ rebuilt_events() }}
     where meaning = 'stage'
 ),
 
@@ -22,7 +22,7 @@ stage_rows as (
 
 exclusion_rows as (
     select *
-    from {{ ref('int_journey_events') }}
+    from {{ rebuilt_events() }}
     where meaning = 'exclusion'
 ),
 

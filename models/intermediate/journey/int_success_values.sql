@@ -78,7 +78,7 @@ successes as (
         on
             stage_visits.journey_id = observations.journey_id
             and stage_visits.stage_id = observations.stage_id
-            and stage_visits.entered_at <= observations.as_of
+            and {{ is_seen('stage_visits.entered_at', 'observations.as_of') }}
     inner join journeys
         on stage_visits.journey_id = journeys.journey_id
 ),

@@ -10,8 +10,27 @@ entity_links as (
     select * from {{ ref('entity_links') }}
 ),
 
-events as (
-    select * from {{ ref('stg_events') }}
+-- Read apart: a relation named twice would be stored whole in between. Only what is new
+-- is wanted, and the rest for devices alone.
+loaded_events as (
+    select *
+    from {{ ref('stg_events') }}
+    where load_id > {{ first_new_load() }}
+),
+
+customer_events as (
+    select *
+    from {{ ref('stg_events') }}
+    where anonymous_id is not null
+),
+
+account_events as (
+    select *
+    from {{ ref('stg_events') }}
+    where
+        anonymous_id is not null
+        and customer_id is null
+        and account_id is not null
 ),
 
 identifications as (
@@ -61,15 +80,14 @@ since as (
 
 new_events as (
     select
-        events.load_id,
-        events.anonymous_id,
-        events.customer_id,
-        events.account_id,
-        events.occurred_at
-    from events
+        loaded_events.load_id,
+        loaded_events.anonymous_id,
+        loaded_events.customer_id,
+        loaded_events.account_id,
+        loaded_events.occurred_at
+    from loaded_events
     inner join since
-        on events.load_id > since.from_load_id
-    where events.load_id > {{ first_new_load() }}
+        on loaded_events.load_id > since.from_load_id
 ),
 
 new_withdrawn_rows as (
@@ -194,10 +212,10 @@ customer_keys as (
     union distinct
     select
         new_withdrawn_rows.load_id,
-        events.customer_id
+        customer_events.customer_id
     from new_withdrawn_rows
-    inner join events
-        on new_withdrawn_rows.anonymous_id = events.anonymous_id
+    inner join customer_events
+        on new_withdrawn_rows.anonymous_id = customer_events.anonymous_id
     union distinct
     select
         contact_keys.load_id,
@@ -230,13 +248,10 @@ account_keys as (
     -- An event that names its account is still of whoever is identified on its device.
     select
         device_keys.load_id,
-        events.account_id
+        account_events.account_id
     from device_keys
-    inner join events
-        on device_keys.anonymous_id = events.anonymous_id
-    where
-        events.customer_id is null
-        and events.account_id is not null
+    inner join account_events
+        on device_keys.anonymous_id = account_events.anonymous_id
     union distinct
     select
         opportunity_keys.load_id,

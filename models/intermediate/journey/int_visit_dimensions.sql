@@ -87,7 +87,7 @@ asking_visits as (
         on
             recorded_visits.journey_id = record_stages.journey_id
             and recorded_visits.stage_id = record_stages.stage_id
-            and recorded_visits.entered_at <= record_stages.as_of
+            and {{ is_seen('recorded_visits.entered_at', 'record_stages.as_of') }}
 ),
 
 record_visits as (
@@ -129,7 +129,7 @@ entering_visits as (
         on
             stage_visits.journey_id = event_stages.journey_id
             and stage_visits.stage_id = event_stages.stage_id
-            and stage_visits.entered_at <= event_stages.as_of
+            and {{ is_seen('stage_visits.entered_at', 'event_stages.as_of') }}
 ),
 
 event_visits as (

@@ -8,13 +8,13 @@ visits as (
 
 touchpoint_rows as (
     select *
-    from {{ ref('int_journey_events') }}
+    from {{ rebuilt_events() }}
     where meaning = 'touchpoint'
 ),
 
 met_rows as (
     select *
-    from {{ ref('int_journey_events') }}
+    from {{ rebuilt_events() }}
     where meaning = 'touchpoint'
 ),
 

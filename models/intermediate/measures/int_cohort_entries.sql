@@ -84,7 +84,7 @@ seen_entries as (
             and entries.attempt_number = case_outcomes.attempt_number
     where
         not entries.is_left_truncated
-        and entries.entered_at <= cohort_stages.as_of
+        and {{ is_seen('entries.entered_at', 'cohort_stages.as_of') }}
 ),
 
 dated_entries as (

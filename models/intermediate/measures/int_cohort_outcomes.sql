@@ -111,7 +111,7 @@ units as (
         on
             first_visits.journey_id = anchors.journey_id
             and first_visits.stage_id = anchors.stage_id
-    where first_visits.entered_at <= anchors.as_of
+    where {{ is_seen('first_visits.entered_at', 'anchors.as_of') }}
 ),
 
 -- A due date ends no window: whether the outcome was in time is asked of the first one.
@@ -164,7 +164,7 @@ outcomes as (
             units.stage_number = anchors.stage_number
             and anchors.is_success
     where
-        success_visits.entered_at <= anchors.as_of
+        {{ is_seen('success_visits.entered_at', 'anchors.as_of') }}
         and {{ epoch_us('success_visits.entered_at') }}
         - {{ epoch_us('units.entered_at') }} <= anchors.to_day * 86400000000
 ),

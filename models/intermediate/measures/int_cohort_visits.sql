@@ -59,7 +59,7 @@ seen_visits as (
             = customer_accounts.customer_id
     where
         not visits.is_left_truncated
-        and visits.entered_at <= cohort_stages.as_of
+        and {{ is_seen('visits.entered_at', 'cohort_stages.as_of') }}
 ),
 
 cohort_visits as (

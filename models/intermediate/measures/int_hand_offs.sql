@@ -42,7 +42,7 @@ advancing_touchpoints as (
         on
             stage_visits.journey_id = cohort_stages.journey_id
             and stage_visits.stage_id = cohort_stages.stage_id
-            and stage_visits.exited_at <= cohort_stages.as_of
+            and {{ is_seen('stage_visits.exited_at', 'cohort_stages.as_of') }}
     inner join next_touchpoints
         on
             stage_visits.journey_id = next_touchpoints.journey_id

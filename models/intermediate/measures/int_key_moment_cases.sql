@@ -56,7 +56,7 @@ moments as (
             and visits.entity_id = cases.entity_id
             and visits.attempt_number = cases.attempt_number
             and visits.visit_number >= cases.visit_number
-            and visits.entered_at <= cases.as_of
+            and {{ is_seen('visits.entered_at', 'cases.as_of') }}
     group by
         cases.journey_id,
         cases.stage_id,

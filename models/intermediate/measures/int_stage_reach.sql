@@ -88,7 +88,7 @@ period_visits as (
             visits.journey_id = period_days.journey_id
             and visits.entered_at::date = period_days.utc_day
     where
-        visits.entered_at <= period_days.as_of
+        {{ is_seen('visits.entered_at', 'period_days.as_of') }}
         and case
             when visits.entered_at < period_days.turns_at
                 then period_days.is_within_before_turn

@@ -1,5 +1,6 @@
-{#- Most clusters visit a stage within one cohort: these add up, without being told from
-    others, and only the rest are counted cell by cell. -#}
+{#- Most clusters visit a stage within one cohort, or a few: in cells that hold all of
+    them, as the longest periods do, they add up by span, without being told from others.
+    Only in the rest are they counted cell by cell. -#}
 with
 
 visits as (
@@ -7,7 +8,11 @@ visits as (
 ),
 
 cell_cohorts as (
-    select * from {{ ref('int_cell_cohorts') }}
+    select
+        *,
+        min(cohort_start) over (partition by cell_number) as first_cohort,
+        max(cohort_start) over (partition by cell_number) as last_cohort
+    from {{ ref('int_cell_cohorts') }}
 ),
 
 -- Ones and nulls: counting costs less than adding up.
@@ -46,11 +51,12 @@ clusters as (
         cluster_number
 ),
 
-lone_cohorts as (
+spans as (
     select
         stage_number,
         segment_number,
-        first_cohort as cohort_start,
+        first_cohort,
+        last_cohort,
         count(*) as n_clusters,
         sum(visits) as n,
         sum(visits * visits) as sum_nn,
@@ -63,11 +69,11 @@ lone_cohorts as (
         sum(timed_visits) as timed_visits,
         sum(timed_exits) as timed_exits
     from clusters
-    where first_cohort = last_cohort
     group by
         stage_number,
         segment_number,
-        first_cohort
+        first_cohort,
+        last_cohort
 ),
 
 returning_cohorts as (
@@ -76,6 +82,8 @@ returning_cohorts as (
         counted_visits.segment_number,
         counted_visits.cohort_start,
         counted_visits.cluster_number,
+        min(clusters.first_cohort) as first_cohort,
+        max(clusters.last_cohort) as last_cohort,
         count(*) as visits,
         count(counted_visits.is_rework) as reworks,
         count(counted_visits.is_skip) as skips,
@@ -111,6 +119,9 @@ returning_clusters as (
             returning_cohorts.stage_number = cell_cohorts.stage_number
             and returning_cohorts.segment_number = cell_cohorts.segment_number
             and returning_cohorts.cohort_start = cell_cohorts.cohort_start
+    where
+        returning_cohorts.first_cohort < cell_cohorts.first_cohort
+        or returning_cohorts.last_cohort > cell_cohorts.last_cohort
     group by
         cell_cohorts.cell_number,
         returning_cohorts.cluster_number
@@ -119,23 +130,24 @@ returning_clusters as (
 sums as (
     select
         cell_cohorts.cell_number,
-        sum(lone_cohorts.n_clusters) as n_clusters,
-        sum(lone_cohorts.n) as n,
-        sum(lone_cohorts.sum_nn) as sum_nn,
+        sum(spans.n_clusters) as n_clusters,
+        sum(spans.n) as n,
+        sum(spans.sum_nn) as sum_nn,
         {%- for counted in ['reworks', 'skips'] %}
-            sum(lone_cohorts.{{ counted }}) as {{ counted }},
-            sum(lone_cohorts.{{ counted }}_xx) as {{ counted }}_xx,
-            sum(lone_cohorts.{{ counted }}_xn) as {{ counted }}_xn,
+            sum(spans.{{ counted }}) as {{ counted }},
+            sum(spans.{{ counted }}_xx) as {{ counted }}_xx,
+            sum(spans.{{ counted }}_xn) as {{ counted }}_xn,
         {%- endfor %}
-        sum(lone_cohorts.timed_clusters) as timed_clusters,
-        sum(lone_cohorts.timed_visits) as timed_visits,
-        sum(lone_cohorts.timed_exits) as timed_exits
-    from lone_cohorts
+        sum(spans.timed_clusters) as timed_clusters,
+        sum(spans.timed_visits) as timed_visits,
+        sum(spans.timed_exits) as timed_exits
+    from spans
     inner join cell_cohorts
         on
-            lone_cohorts.stage_number = cell_cohorts.stage_number
-            and lone_cohorts.segment_number = cell_cohorts.segment_number
-            and lone_cohorts.cohort_start = cell_cohorts.cohort_start
+            spans.stage_number = cell_cohorts.stage_number
+            and spans.segment_number = cell_cohorts.segment_number
+            and spans.first_cohort = cell_cohorts.cohort_start
+            and spans.last_cohort <= cell_cohorts.last_cohort
     group by cell_cohorts.cell_number
     union all
     select

@@ -152,7 +152,7 @@ case_counts as (
         on
             stage_cases.journey_id = mature_weeks.journey_id
             and stage_cases.stage_id = mature_weeks.stage_id
-    where stage_cases.entered_at <= observations.as_of
+    where {{ is_seen('stage_cases.entered_at', 'observations.as_of') }}
     group by
         stage_cases.journey_id,
         stage_cases.stage_id
@@ -262,7 +262,7 @@ ended_visits as (
             and stage_visits.stage_id = observations.stage_id
     where
         stage_visits.orphan_events > 0
-        and stage_visits.entered_at <= observations.as_of
+        and {{ is_seen('stage_visits.entered_at', 'observations.as_of') }}
 ),
 
 later_rows as (

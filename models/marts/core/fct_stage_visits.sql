@@ -74,7 +74,7 @@ seen as (
             and visits.entity_id = visit_touchpoints.entity_id
             and visits.attempt_number = visit_touchpoints.attempt_number
             and visits.visit_number = visit_touchpoints.visit_number
-    where visits.entered_at <= observations.as_of
+    where {{ is_seen('visits.entered_at', 'observations.as_of') }}
 ),
 
 timed as (
