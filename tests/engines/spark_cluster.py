@@ -37,8 +37,12 @@ STOP_SECONDS = 20
 POLL_SECONDS = 0.1
 # A plan is a tree, which Java walks and reads by recursion: that of a model with some hundred
 # columns and steps is deeper than the default stack. The rest is for processes that live for
-# minutes on two cores: half of their time went into compiling code and collecting beside it.
-JAVA_OPTIONS = "-Xss16m -Duser.timezone=UTC -XX:TieredStopAtLevel=1 -XX:+UseParallelGC"
+# minutes on two cores, where compiling twice and collecting beside the work cost more than they
+# save; but with room for the code, or Java throws away what it has just compiled.
+JAVA_OPTIONS = (
+    "-Xss16m -Duser.timezone=UTC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m"
+    " -XX:+UseParallelGC -XX:MetaspaceSize=256m"
+)
 # Hive's functions name it, and Spark's package lacks it (hive-llap-common). A session that closes
 # may load them; once that has failed, the next ones to close never end (SPARK-51041).
 MISSING_INTERFACE = "org/apache/hadoop/hive/llap/security/LlapSigner$Signable"
