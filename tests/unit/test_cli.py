@@ -191,6 +191,7 @@ def test_settings_of_spark_are_the_variables_that_dbt_reads(
         "JOURNEY_GAPS_SPARK_AUTH": "LDAP",
         "JOURNEY_GAPS_SPARK_PASSWORD": "p$s word",
         "JOURNEY_GAPS_SPARK_STAGING": str(tmp_path / "spark-staging"),
+        "JOURNEY_GAPS_SPARK_BUCKETS": "32",
     }
     # Step processes read them again.
     for name, value in found.items():
