@@ -23,7 +23,7 @@ DIALECTS = ("snowflake", "bigquery")
 # `over` wants parentheses, so no window has a name. What BigQuery lacks is in CONSTRUCTS.
 UNPARSED = {
     "snowflake": {
-        *("fct_survival_curves", "fct_work_items", "gap_drivers", "int_action_arms"),
+        *("fct_survival_curves", "gap_drivers", "int_action_arms", "int_work_items"),
         *("int_funnel_chains", "int_funnel_rounds", "int_record_values", "int_stage_visits"),
         *("int_support_contacts", "int_survival_buckets", "int_survival_curves"),
         "int_working_hours",

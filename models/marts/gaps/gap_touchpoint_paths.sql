@@ -48,7 +48,7 @@ met_events as (
 
 met_journeys as (
     select journey_id from met_visits
-    union
+    union distinct
     select journey_id from met_events
 ),
 
