@@ -16,6 +16,7 @@ import pandas as pd
 from orchestration.journey_map import load_journey_map, write_seeds
 from orchestration.settings import Settings, Target
 from orchestration.warehouse.spark import spark_warehouse
+from tests.benchmarks.hundred_million import EVENTS_A_CASE
 from tests.benchmarks.measuring import Cost, measured
 from tests.benchmarks.scale import (
     INCREMENT,
@@ -32,7 +33,6 @@ from tests.engines.spark_cluster import running_cluster
 from tests.engines.spark_log import by_model
 from tests.maps import write_tables
 
-EVENTS_A_CASE = 20
 FEW = 10
 # Those that shuffle most; the sum is of all.
 SHOWN = 25
