@@ -59,6 +59,9 @@ NAMES = {
     "signed_up": "stage_1",
     "workspace_created": "stage_1",
     "activated": f"stage_{STAGES}",
+    "2026-05-01": "2024-05-01",
+    "2026-06-01": "2024-06-01",
+    "2026-06-02": "2024-06-02",
 }
 
 
@@ -162,7 +165,7 @@ def ask_cookbook(database: Path) -> dict[int, float]:
     with duckdb.connect(str(database), read_only=True, config={"threads": THREADS}) as connection:
         found = {}
         for recipe in recipes():
-            sql = re.sub(r"'(\w+)'", lambda name: f"'{NAMES.get(name[1], name[1])}'", recipe.sql)
+            sql = re.sub(r"'([\w-]+)'", lambda name: f"'{NAMES.get(name[1], name[1])}'", recipe.sql)
             turns = []
             for _ in range(TURNS):
                 began = time.perf_counter()

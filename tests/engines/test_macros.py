@@ -11,6 +11,7 @@ from orchestration.settings import PROJECT_DIR
 from tests.engines.engine_sql import Ask, Engine, asking, comparable, rendered, statement
 from tests.engines.macro_cases import CASES, JOIN_BY_HASH, Cases
 from tests.engines.portable_cases import PORTABLE
+from tests.engines.spark_cluster import SparkCluster
 
 ENGINES: tuple[Engine, ...] = ("duckdb", "postgres", "spark")
 SPARK = ("JOURNEY_GAPS_SPARK_HOST", "JOURNEY_GAPS_SPARK_PORT")
@@ -32,10 +33,10 @@ def server(
     pytest.importorskip("pyhive", reason="skipped: no dbt-spark here")
     if all(name in os.environ for name in SPARK):
         return {name: os.environ[name] for name in SPARK}
-    cluster: Mapping[str, str] = request.getfixturevalue("spark_cluster")
-    for name in SPARK:
-        monkeypatch.setenv(name, cluster[name])
-    return cluster
+    cluster: SparkCluster = request.getfixturevalue("spark_cluster")
+    for name, value in cluster.variables.items():
+        monkeypatch.setenv(name, value)
+    return cluster.variables
 
 
 @pytest.mark.parametrize("engine", ENGINES)

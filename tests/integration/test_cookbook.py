@@ -65,28 +65,29 @@ def test_every_query_runs_as_it_stands(published: duckdb.DuckDBPyConnection, ask
 def test_cohorts_by_month_counted_anew(published: duckdb.DuckDBPyConnection) -> None:
     visits = frame(published, "from fct_stage_visits where journey_id = 'onboarding'")
     stages = frame(published, "from dim_stages where journey_id = 'onboarding'")
+    [journey] = frame(published, "from dim_journeys where journey_id = 'onboarding'").to_dict(
+        "records"
+    )
     entries = visits[(visits["stage_id"] == "workspace_created") & ~visits["is_left_truncated"]]
     entered = entries.groupby("case_id")["entered_at"].min()
     reached = visits[visits["stage_id"] == "activated"].groupby("case_id")["entered_at"].min()
     took = reached.reindex(entered.index) - entered
-    months = entered.dt.to_period("M")
+    local = entered.dt.tz_localize("UTC").dt.tz_convert(journey["time_zone"]).dt.tz_localize(None)
+    months = local.dt.to_period("M")
     [seen] = stages.loc[stages["stage_id"] == "workspace_created", "observed_through"]
+    window = journey["conversion_window_days"] * DAY
 
     found = frame(published, recipe(10).sql)
     found = found.set_index(found.pop("cohort_month").dt.to_period("M"))
     assert list(found.index) == sorted(months.unique())
-    unknown = 0
+    assert set(found["is_mature"]) == {True, False}
     for month, row in found.iterrows():
         in_month = took[months == month]
-        assert row["cases"] == len(in_month)
-        for days in (7, 14, 30):
-            if (month + 1).start_time + days * DAY > seen:
-                unknown += 1
-                assert pd.isna(row[f"share_within_{days}_days"])
-            else:
-                share = (in_month <= days * DAY).mean()
-                assert row[f"share_within_{days}_days"] == pytest.approx(share)
-    assert 0 < unknown < 3 * len(found)
+        if row["is_mature"] and not row["is_partial"]:
+            assert row["cases"] == len(in_month)
+            assert row["conversion_rate"] == pytest.approx((in_month <= window).mean())
+            assert row["rate_low"] < row["conversion_rate"] < row["rate_high"]
+        assert row["is_mature"] == ((month + 1).start_time + window <= seen)
 
 
 def test_moves_back_counted_anew(published: duckdb.DuckDBPyConnection) -> None:
@@ -135,17 +136,17 @@ def test_a_metric_of_our_own_counted_anew(published: duckdb.DuckDBPyConnection) 
     meetings = frame(published, f"from fct_touchpoint_events {journey}")
     regions = frame(published, "from fct_visit_segments where segment_dimension = 'region'")
 
-    first = visits[visits["stage_id"] == "signed_up"].sort_values("visit_number")
-    first = first.drop_duplicates("case_id")
-    seen = stages.loc["signed_up", "observed_through"]
-    first = first[~first["is_left_truncated"] & (first["entered_at"] + DAY <= seen)]
+    sign_ups = visits[(visits["stage_id"] == "signed_up") & ~visits["is_left_truncated"]]
+    sign_ups = sign_ups[sign_ups["entered_at"].dt.to_period("M") == pd.Period("2026-05")]
+    assert stages.loc["signed_up", "observed_through"] >= pd.Timestamp("2026-06-02")
     routings = meetings[meetings["touchpoint_id"] == "lead_routing"]
     times = routings.groupby("case_id")["occurred_at"].apply(list).to_dict()
-    first["is_routed"] = [
+    sign_ups["is_routed"] = [
         any(entered <= time <= entered + DAY for time in times.get(case, []))
-        for case, entered in zip(first["case_id"], first["entered_at"], strict=True)
+        for case, entered in zip(sign_ups["case_id"], sign_ups["entered_at"], strict=True)
     ]
-    expected = first.merge(regions, on="visit_id").groupby("segment_value")["is_routed"]
+    regions = regions[["visit_id", "segment_value"]]
+    expected = sign_ups.merge(regions, on="visit_id").groupby("segment_value")["is_routed"]
 
     found = frame(published, recipe(17).sql).set_index("region")
     assert found["sign_ups"].to_dict() == expected.count().to_dict()

@@ -365,6 +365,7 @@ SOUND: dict[str, dict[str, Any]] = {
         "visit_id": "v1",
         "segment_dimension": "region",
         "segment_value": "uk",
+        "entered_at": "2024-01-01 00:00:00",
     },
     "marts.fct_survey_responses": {
         "response_id": "r1",

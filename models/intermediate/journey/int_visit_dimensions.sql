@@ -96,6 +96,7 @@ record_visits as (
         asking_visits.entity_id,
         asking_visits.attempt_number,
         asking_visits.visit_number,
+        asking_visits.entered_at,
         asking_visits.segment_dimension,
         record_values.record_value as segment_value
     from asking_visits
@@ -116,6 +117,7 @@ entering_visits as (
         stage_visits.entity_id,
         stage_visits.attempt_number,
         stage_visits.visit_number,
+        stage_visits.entered_at,
         event_stages.segment_dimension,
         event_stages.as_of_rule,
         event_stages.source,
@@ -138,6 +140,7 @@ event_visits as (
         entering_visits.entity_id,
         entering_visits.attempt_number,
         entering_visits.visit_number,
+        entering_visits.entered_at,
         entering_visits.segment_dimension,
         entering_visits.as_of_rule,
         nullif(
@@ -183,6 +186,7 @@ visit_values as (
         entity_id,
         attempt_number,
         visit_number,
+        entered_at,
         segment_dimension,
         segment_value
     from record_visits
@@ -192,6 +196,7 @@ visit_values as (
         entity_id,
         attempt_number,
         visit_number,
+        entered_at,
         segment_dimension,
         event_value as segment_value
     from event_visits
@@ -202,6 +207,7 @@ visit_values as (
         entity_id,
         attempt_number,
         visit_number,
+        entered_at,
         segment_dimension,
         case
             when as_of_rule = 'latest_at_entry' then latest_value
@@ -216,6 +222,7 @@ final as (
         entity_id,
         attempt_number,
         visit_number,
+        entered_at,
         segment_dimension,
         coalesce(segment_value, '(unknown)') as segment_value
     from visit_values

@@ -19,7 +19,8 @@ final as (
     select
         visit_id,
         segment_dimension,
-        segment_value
+        segment_value,
+        entered_at
     from named_visits
 )
 
