@@ -209,7 +209,7 @@ def running_cluster(
     *,
     workers: int = 2,
     executor_memory_mb: int = 1024,
-    driver_memory_mb: int = 1536,
+    driver_memory_mb: int = 4096,
     event_log_dir: Path | None = None,
     conf: Mapping[str, str] | None = None,
 ) -> Iterator[SparkCluster]:
