@@ -53,10 +53,10 @@ test-proofs: setup  ## What takes many builds: second runs, late data, any order
 test-faults: setup  ## Runs killed, disks filled, files damaged; with FAULT_MOMENTS=9 all of it, for hours.
 	$(BIN)/python -m pytest --numprocesses 2 --dist load -rP --durations 15 tests/faults
 
-test-engines: setup  ## The same rows on PostgreSQL as on DuckDB, and what only a server does; on Spark where it is installed.
+test-engines: setup spark  ## The same rows on PostgreSQL and Spark as on DuckDB, and what only a server does.
 	$(BIN)/python -m pytest tests/engines --capture no --durations 15
 
-test-spark: setup spark  ## The same on a Spark cluster that the tests start.
+test-spark: setup spark  ## Of these what runs on a Spark cluster.
 	$(BIN)/python -m pytest tests/engines --capture no --durations 15 -k spark
 
 test-bi: setup $(SUPERSET)/.installed  ## Superset imports bi/superset.zip and draws it, on DuckDB and PostgreSQL.

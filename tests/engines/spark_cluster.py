@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 NO_JAVA = "skipped: no Java 17 (apt-get install openjdk-17-jre-headless)"
-NO_PYSPARK = "skipped: no pyspark (make test-spark installs it)"
+NO_PYSPARK = "skipped: no pyspark (make spark installs it)"
 # Those that Spark 4 is made for.
 JAVA_VERSIONS = (17, 21)
 HOST = "127.0.0.1"
