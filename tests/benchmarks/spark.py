@@ -111,7 +111,6 @@ def main() -> None:
                 target=Target.SPARK,
                 spark_port=cluster.port,
                 spark_staging=folder / "staging",
-                threads=1,
             )
             write_seeds(load_journey_map(write_tables(folder / "map", MAP)), settings.seed_dir)
             write_warehouse(settings, path)
@@ -123,7 +122,7 @@ def main() -> None:
                 if relation is None:
                     measured(lambda: seed(settings))
                 began = time.time()
-                cost = measured(lambda: build(settings))
+                cost = measured(lambda: build(settings, "--threads", str(settings.threads)))
                 written = partitions(cluster_folder / "warehouse", began)
                 builds.append((what, cost, began, time.time(), written))
         for what, cost, began, ended, written in builds:
