@@ -341,7 +341,8 @@ def _wait_for(part: _Part, condition: Callable[[], bool], what: str) -> None:
     def holds() -> bool:
         if part.process.poll() is not None:
             raise ClusterError(f"it ended with code {part.process.returncode}")
-        with suppress(OSError):
+        # A page of Spark's is there before what it answers in JSON.
+        with suppress(OSError, json.JSONDecodeError):
             return condition()
         return False
 
