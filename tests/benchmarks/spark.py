@@ -24,7 +24,6 @@ from tests.benchmarks.scale import (
     MILLION,
     add_load,
     build,
-    scattered,
     seed,
     write_parquet,
     write_warehouse,
@@ -100,7 +99,6 @@ def main() -> None:
         loads = {
             f"{INCREMENT:,} newest events": f"'{increment}'",
             f"{FEW} late events of {FEW} customers": few(path),
-            f"{INCREMENT:,} events of any customers": scattered(path),
         }
         cluster_folder = folder / "cluster"
         cluster_folder.mkdir()
