@@ -66,8 +66,8 @@ CONF = {
     "spark.sql.ui.retainedExecutions": "20",
     "spark.sql.thriftserver.ui.retainedStatements": "50",
     "spark.ui.showConsoleProgress": "false",
-    # Each stage of a plan with hundreds of steps is told to the UI and the log with all of the plan:
-    # a gigabyte in a build of the demo.
+    # Each stage is told to the UI and the log with all of its plan, which has hundreds of steps: a
+    # gigabyte in two builds of the demo.
     "spark.sql.ui.explainMode": "simple",
     "spark.sql.maxPlanStringLength": "1000",
 }
