@@ -120,7 +120,7 @@ def main() -> None:
                 if relation is None:
                     measured(lambda: seed(settings))
                 began = time.time()
-                cost = measured(lambda: build(settings, "--threads", str(settings.threads)))
+                cost = measured(lambda: build(settings))
                 written = partitions(cluster_folder / "warehouse", began)
                 builds.append((what, cost, began, time.time(), written))
         for what, cost, began, ended, written in builds:

@@ -22,9 +22,7 @@ COMPOSED = {"safe_double", "safe_moment"}
 
 
 @pytest.fixture
-def server(
-    request: pytest.FixtureRequest, engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> Mapping[str, str]:
+def server(request: pytest.FixtureRequest, engine: Engine) -> Mapping[str, str]:
     """The engine's server, named in the environment: given there, or started by the tests."""
     if engine == "postgres":
         request.getfixturevalue("new_database")("macros")
@@ -33,9 +31,7 @@ def server(
     pytest.importorskip("pyhive", reason="skipped: no dbt-spark here")
     if all(name in os.environ for name in SPARK):
         return {name: os.environ[name] for name in SPARK}
-    cluster: SparkCluster = request.getfixturevalue("spark_cluster")
-    for name, value in cluster.variables.items():
-        monkeypatch.setenv(name, value)
+    cluster: SparkCluster = request.getfixturevalue("empty_spark")
     return cluster.variables
 
 

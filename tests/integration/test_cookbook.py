@@ -81,8 +81,14 @@ def test_cohorts_by_month_counted_anew(published: duckdb.DuckDBPyConnection) -> 
     found = found.set_index(found.pop("cohort_month").dt.to_period("M"))
     assert list(found.index) == sorted(months.unique())
     assert set(found["is_mature"]) == {True, False}
+    # The first month and the last.
+    assert found["is_partial"].sum() <= 2
+    assert (found["median_days"] > found["days_low"]).any()
+    assert not (found["median_days"] < found["days_low"]).any()
+    assert not (found["median_days"] > found["days_high"]).any()
     for month, row in found.iterrows():
         in_month = took[months == month]
+        assert row["cases"] <= len(in_month)
         if row["is_mature"] and not row["is_partial"]:
             assert row["cases"] == len(in_month)
             assert row["conversion_rate"] == pytest.approx((in_month <= window).mean())
